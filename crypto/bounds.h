@@ -1,0 +1,89 @@
+/* bounds.h - every protocol limit and timeout on one page, each with its reason. Spec: PROTO 9.
+ *
+ * Derived sizes are derived, not typed again. A limit changed here changes everywhere, the simulator's checks included.
+ */
+#ifndef TALLYMESH_CRYPTO_BOUNDS_H
+#define TALLYMESH_CRYPTO_BOUNDS_H
+
+/* ---- frames ---- */
+enum {
+    FRAME_BYTES_MAX = 64 * 1024,           /* one ZeroMQ frame; libzmq's MAXMSGSIZE is this */
+    CONTROL_BODY_BYTES_MAX = 8 * 1024,     /* every message but PROMPT, HEADER_PART */
+    FRAME_OVERHEAD_BYTES_MAX = 32,         /* array head, version, type, request, hop, age, bin head */
+    DATA_BODY_BYTES_MAX = FRAME_BYTES_MAX - FRAME_OVERHEAD_BYTES_MAX,
+};
+
+/* ---- identity ---- */
+enum {
+    POW_BITS_PUBLIC = 22,                  /* about 1.2 s of one core per identity; verify 0.3 us */
+    POW_BITS_TESTNET = 8,                  /* instantly, but the code path is the same */
+    CLOCK_SKEW_MS_MAX = 10 * 60 * 1000,    /* wall clocks are only ever a sanity bound */
+};
+
+/* ---- links and peers ---- */
+enum {
+    PEERS_MAX = 256,                       /* authenticated peers at once; fifty-node testnets see 49 */
+    PEERS_PENDING_MAX = 64,                /* links that have not said HELLO yet */
+    HELLO_TIMEOUT_MS = 5000,
+    PING_INTERVAL_MS = 15 * 1000,          /* keeps NAT mappings (20-25 s) alive as well */
+    PING_MISSES_MAX = 3,                   /* loss is not death */
+    PEER_BYTES_PER_S = 2 * 1024 * 1024, PEER_BYTES_BURST = 4 * 1024 * 1024,
+    PEER_MSGS_PER_S = 1000, PEER_MSGS_BURST = 4000,
+    MUTE_MS = 10 * 60 * 1000,              /* how long a misbehaving transport key is refused */
+};
+
+/* ---- overlay ---- */
+enum {
+    BUCKET_SLOTS = 16, BUCKET_SPARES = 4, BUCKETS = 256,
+    LOOKUP_ALPHA = 3, LOOKUP_WIDTH = 16, LOOKUPS_MAX = 16,
+    LOOKUP_RPC_TIMEOUT_MS = 1500,
+    RECORD_BYTES_MAX = 640, ADVERT_BYTES_MAX = 1024,
+    RECORD_TTL_MS = 2 * 60 * 60 * 1000, RECORD_REFRESH_MS = 60 * 60 * 1000,
+    ADVERT_TTL_MS = 15 * 60 * 1000, ADVERT_REFRESH_MS = 5 * 60 * 1000,
+    STORE_REPLICAS = 16,                   /* nodes closest to a key that hold it */
+    RECORDS_MAX = 4096, RECORDS_PER_AUTHOR_MAX = 64,
+    ADVERTS_PER_REPLY_MAX = 7,             /* 7 x 1 KiB fits a control body */
+    CONTACTS_PER_REPLY_MAX = 10,           /* 10 x 640 B fits a control body */
+};
+
+/* ---- gossip ---- */
+enum {
+    GOSSIP_HOPS_MAX = 10, GOSSIP_AGE_MS_MAX = 30 * 1000,
+    GOSSIP_BYTES_MAX = 1024,               /* an offer; anything larger is fetched by hash */
+    GOSSIP_SEEN_MAX = 8192, GOSSIP_SEEN_MS = 2 * 60 * 1000,
+    GOSSIP_ORIGIN_PER_10S = 20, GOSSIP_ORIGIN_BURST = 20, GOSSIP_ORIGINS_MAX = 1024,
+    GOSSIP_FANOUT = 8,
+};
+
+/* ---- market and jobs ---- */
+enum {
+    CLAIM_TOKENS = 32,                     /* a claim and a digest cover the same 32 tokens */
+    WINDOW_TOKENS = 96,                    /* exposure: a provider never runs further ahead of a co-signed claim */
+    OFFER_PROVIDERS_MAX = 4,               /* asked directly */
+    BIDS_MAX = 16,                         /* kept per offer */
+    BID_WINDOW_MS = 2000,                  /* no acceptable bid by then: the offer failed */
+    BID_GRACE_MS = 4,                      /* interactive: after the first acceptable bid, wait this long for a better one */
+    BID_GRACE_BATCH_MS = 150,
+    RESERVATION_MS = 2000,
+    TOKEN_DEADLINE_MS = 10 * 1000,         /* no token for this long: the provider is taken for dead */
+    JOBS_MAX = 64,                         /* open jobs per side and node */
+    ATTEMPTS_MAX = 5,                      /* providers tried for one request */
+    STOP_IDS_MAX = 16,
+    CHUNK_TOKENS_MAX = 256,                /* coalesced only under load */
+    PROMPT_TOKENS_MAX = 12000,             /* 5 bytes each in one PROMPT frame */
+    OUTPUT_TOKENS_MAX = 65536,
+};
+
+/* ---- model headers ---- */
+enum {
+    HEADER_PART_BYTES = 32 * 1024,
+    HEADER_BYTES_MAX = 32 * 1024 * 1024,   /* a 256k-token vocabulary with merges is about 10 MiB */
+};
+
+/* ---- ledger ---- */
+enum {
+    TERMS_BYTES_MAX = 640, CLAIM_BYTES_MAX = 320, RECEIPT_BODY_BYTES_MAX = 512, NOTE_BYTES_MAX = 192,
+    BUNDLE_BYTES_MAX = 16 * 1024 * 1024,
+};
+
+#endif
