@@ -14,6 +14,8 @@
 #include "crypto/hash.h"
 #include "crypto/key.h"
 
+enum { CODEC_DEPTH_MAX = 8 };                              /* nested arrays in one value; deepest message uses 4 */
+
 struct writer {
     uint8_t *buf;
     size_t cap, len;
@@ -31,6 +33,10 @@ void write_raw(struct writer *w, struct bytes encoded);    /* an already encoded
 /* OK and a view of what was written, or ERR_TOO_LARGE. */
 enum err writer_finish(const struct writer *w, struct bytes *out) MUST_CHECK;
 
+/* The rule for text on the wire: UTF-8 without control characters, line separators or direction overrides, so that a
+ * stranger's text cannot rewrite a terminal or a log line. Check configured text with it before writing it. */
+bool text_is_printable(struct bytes text);
+
 struct reader {
     const uint8_t *p, *end;
     enum err failed;                                       /* OK so far, or the first failure */
@@ -44,7 +50,7 @@ void read_text(struct reader *r, char *out, size_t cap);   /* bin of printable U
 void read_hash(struct reader *r, struct hash *out);        /* on failure out is zeroed */
 void read_pubkey(struct reader *r, struct pubkey *out);
 void read_sig(struct reader *r, struct sig *out);
-struct bytes read_raw(struct reader *r, size_t max);       /* one whole encoded value (checked canonical, depth <= 8), lent */
+struct bytes read_raw(struct reader *r, size_t max);       /* one whole encoded value (checked canonical, arrays nested <= CODEC_DEPTH_MAX), lent */
 bool reader_ok(const struct reader *r);
 /* OK if every field was fine and nothing is left over; else the first failure or ERR_ENCODING for leftovers. */
 enum err reader_finish(const struct reader *r) MUST_CHECK;

@@ -5,8 +5,9 @@
  * Effects: none; seeds come from the caller (random_os.h in the shell, a test's own bytes in tests).
  * Spec:    PROTO 2.3 (signatures), 2.4 (node id and proof of work), 2.5 (sealing). RFC 8032; libsodium's strict verification.
  *
- * A signature covers: "tallymesh/" purpose || 0x00 || network id (8 bytes) || body. The purpose keeps a statement made
- * in one role from being replayed in another; the network id keeps a testnet's receipts out of the public mesh.
+ * A signature is plain Ed25519 over "tallymesh/" purpose || 0x00 || network id (8 bytes) || H("sig", body), at most 64
+ * bytes whatever the body's size. The purpose keeps a statement made in one role from being replayed in another; the
+ * network id keeps a testnet's receipts out of the public mesh; the hash lets a body of any size be signed in fixed memory.
  */
 #ifndef TALLYMESH_CRYPTO_KEY_H
 #define TALLYMESH_CRYPTO_KEY_H
@@ -16,6 +17,7 @@
 enum {
     PUBKEY_BYTES = 32, SECRET_KEY_BYTES = 64, SIG_BYTES = 64, KEY_SEED_BYTES = 32,
     SEAL_KEY_BYTES = 32, SEAL_OVERHEAD_BYTES = 48, NET_ID_BYTES = 8,
+    PURPOSE_CHARS_MAX = 13,                                /* what is signed then fits 64 bytes */
 };
 
 struct pubkey { uint8_t b[PUBKEY_BYTES]; };
@@ -68,12 +70,15 @@ enum err pow_check(const struct pubkey *k, const struct net_id *net, uint64_t no
 /* Searches from *nonce at most `tries` steps. OK with *nonce set, ERR_NOT_FOUND with *nonce where to go on. */
 enum err pow_search(const struct pubkey *k, const struct net_id *net, unsigned bits, uint64_t tries, uint64_t *nonce) MUST_CHECK;
 
+/* Secret scalar = H("seal-key", seed). The pair also serves as a CURVE key pair. */
 void seal_key_from_seed(const struct key_seed *seed, struct seal_secret *out, struct seal_key *out_public);
 void seal_fini(struct seal_secret *s);
 /* Sealed box to `reader`, bound to `context` (associated data that both sides know): ephemeral X25519 public key (32)
- * || XChaCha20-Poly1305 box (16 tag + message). The ephemeral key comes from `ephemeral`, which must be fresh and secret.
- * out has room for message.len + SEAL_OVERHEAD_BYTES. */
-void seal(const struct seal_key *reader, const struct key_seed *ephemeral, struct bytes context, struct bytes message, uint8_t *out);
+ * || XChaCha20-Poly1305 ciphertext (message.len) || tag (16), under H("seal", shared point || ephemeral key || reader key).
+ * The ephemeral key comes from `ephemeral`, which must be fresh and secret. out has room for message.len +
+ * SEAL_OVERHEAD_BYTES. ERR_KEY if the reader's key has small order (a stranger chose it); out is then zeroed. */
+enum err seal(const struct seal_key *reader, const struct key_seed *ephemeral, struct bytes context, struct bytes message,
+              uint8_t *out) MUST_CHECK;
 /* Opens into out (room for sealed.len - SEAL_OVERHEAD_BYTES). ERR_SIGNATURE if it was not sealed to us with this context
  * or is damaged; out is then zeroed. */
 enum err seal_open(const struct seal_secret *s, struct bytes context, struct bytes sealed, uint8_t *out) MUST_CHECK;
