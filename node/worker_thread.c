@@ -1,0 +1,320 @@
+/* worker_thread.c - the engine's thread. */
+#include "node/worker_thread.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum command_kind { COMMAND_START, COMMAND_CANCEL };
+
+struct command {
+    enum command_kind kind;
+    struct run_id run;
+    struct engine_job job;                             /* tokens owned by this command until the engine has copied them */
+    uint32_t *tokens;
+    uint32_t stop_ids[STOP_IDS_MAX];
+};
+
+struct worker {
+    const struct model *model;
+    struct worker_options options;
+    char backend[32];
+    struct engine *engine;
+    pthread_t thread;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work, room;                         /* something to do; room for an event */
+    bool closing;
+    struct command commands[WORKER_COMMANDS_MAX];
+    uint32_t command_first, command_count;
+    struct worker_event events[WORKER_EVENTS_MAX];
+    uint32_t event_first, event_count;
+};
+
+static void put_event(struct worker *w, const struct worker_event *e)
+{
+    pthread_mutex_lock(&w->lock);
+    while (w->event_count == WORKER_EVENTS_MAX && !w->closing)
+        pthread_cond_wait(&w->room, &w->lock);
+    if (!w->closing)
+        w->events[(w->event_first + w->event_count++) % WORKER_EVENTS_MAX] = *e;
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void put_done(struct worker *w, struct run_id run, enum finish finish, enum err error)
+{
+    put_event(w, &(struct worker_event){ .kind = WORKER_DONE, .run = run, .finish = finish, .error = error });
+}
+
+static void wake(struct worker *w) { w->options.wake(w->options.wake_ctx); }
+
+static bool open_engine(struct worker *w)
+{
+    struct fault why = { { 0 } };
+    uint32_t context = w->options.context ? w->options.context : w->model->config.context, prefill = 0, decode = 0;
+    struct engine_options o = {
+        .backend = w->options.backend, .threads = w->options.threads, .slots_max = w->options.slots,
+        .kv_tokens_max = context > UINT32_MAX / w->options.slots ? UINT32_MAX : context * w->options.slots,
+    };
+    struct worker_event e = { .kind = WORKER_READY };
+    enum err err = engine_open(w->model, &o, &w->engine, &why);
+    if (err == OK)
+        err = engine_measure(w->engine, &prefill, &decode);
+    if (err != OK) {
+        e.kind = WORKER_FAILED;
+        e.error = err;
+        snprintf(e.text, sizeof e.text, "%.190s", why.text[0] ? why.text : err_text(err));
+    } else {
+        e.context = engine_context(w->engine) < context ? engine_context(w->engine) : context;
+        e.prefill_millitokens_s = (uint64_t)prefill * 1000;
+        e.decode_millitokens_s = (uint64_t)decode * 1000;
+        snprintf(e.text, sizeof e.text, "%s", engine_backend(w->engine));
+    }
+    put_event(w, &e);
+    wake(w);
+    return err == OK;
+}
+
+/* Takes one command without waiting. */
+static bool take_command(struct worker *w, struct command *out)
+{
+    pthread_mutex_lock(&w->lock);
+    bool got = w->command_count > 0;
+    if (got) {
+        *out = w->commands[w->command_first];
+        w->command_first = (w->command_first + 1) % WORKER_COMMANDS_MAX;
+        w->command_count--;
+    }
+    pthread_mutex_unlock(&w->lock);
+    return got;
+}
+
+static void run_commands(struct worker *w)
+{
+    struct command c;
+    bool told = false;
+    while (take_command(w, &c)) {
+        if (c.kind == COMMAND_START) {
+            c.job.stop_ids = c.stop_ids;
+            enum err err = engine_start(w->engine, &c.job);
+            free(c.tokens);
+            if (err == OK)
+                continue;
+            put_done(w, c.run, FINISH_ERROR, err);
+        } else if (engine_cancel(w->engine, c.run.id) == OK) {
+            put_done(w, c.run, FINISH_CANCELLED, OK);
+        }
+        told = true;
+    }
+    if (told)
+        wake(w);
+}
+
+static enum finish finish_of(enum engine_finish f)
+{
+    switch (f) {
+    case ENGINE_RUNNING:
+    case ENGINE_LENGTH:
+        return FINISH_LENGTH;
+    case ENGINE_STOP:
+        return FINISH_STOP;
+    case ENGINE_ERROR:
+        break;
+    }
+    return FINISH_ERROR;
+}
+
+static void put_output(struct worker *w, const struct engine_output *o)
+{
+    struct run_id run = { o->id };
+    if (o->finish != ENGINE_ERROR) {
+        struct worker_event e = { .kind = WORKER_TOKEN, .run = run, .token = o->token, .has_head = o->head.len > 0 };
+        if (e.has_head)
+            e.head_hash = hash_of("head", o->head);
+        put_event(w, &e);
+    }
+    if (o->finish != ENGINE_RUNNING)
+        put_done(w, run, finish_of(o->finish), o->error);
+}
+
+/* Sleeps until there is a command, the worker closes or the next self-test is due. False when closing. */
+static bool wait_for_work(struct worker *w, const struct timespec *until)
+{
+    pthread_mutex_lock(&w->lock);
+    int rc = 0;
+    while (!w->closing && w->command_count == 0 && rc == 0)
+        rc = pthread_cond_timedwait(&w->work, &w->lock, until);
+    bool go_on = !w->closing;
+    pthread_mutex_unlock(&w->lock);
+    return go_on;
+}
+
+static bool is_closing(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    bool closing = w->closing;
+    pthread_mutex_unlock(&w->lock);
+    return closing;
+}
+
+static void fail(struct worker *w, enum err err, const char *text)
+{
+    struct worker_event e = { .kind = WORKER_FAILED, .error = err };
+    snprintf(e.text, sizeof e.text, "%s", text);
+    put_event(w, &e);
+    wake(w);
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    struct engine_output outputs[ENGINE_SLOTS_MAX];
+    struct timespec test_at;
+    if (!open_engine(w))
+        return NULL;
+    clock_gettime(CLOCK_MONOTONIC, &test_at);
+    test_at.tv_sec += WORKER_SELF_TEST_S;
+    while (!is_closing(w)) {
+        struct timespec now;
+        size_t n = 0;
+        run_commands(w);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (now.tv_sec >= test_at.tv_sec) {
+            test_at.tv_sec = now.tv_sec + WORKER_SELF_TEST_S;
+            enum err err = engine_self_test(w->engine);
+            if (err != OK) {
+                fail(w, err, "the hourly self-test of the backend failed");
+                return NULL;
+            }
+        }
+        if (engine_idle(w->engine)) {
+            if (!wait_for_work(w, &test_at))
+                break;
+            continue;
+        }
+        enum err err = engine_step(w->engine, outputs, ENGINE_SLOTS_MAX, &n);
+        if (err != OK) {
+            fail(w, err, "the engine failed");
+            return NULL;
+        }
+        for (size_t i = 0; i < n; i++)
+            put_output(w, &outputs[i]);
+        if (n)
+            wake(w);
+    }
+    return NULL;
+}
+
+static void init_sync(struct worker *w)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->work, &attr);
+    pthread_cond_init(&w->room, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+enum err worker_open(const struct model *model, const struct worker_options *o, struct worker **out)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    if (!w)
+        return ERR_MEMORY;
+    w->model = model;
+    w->options = *o;
+    if (o->backend) {
+        snprintf(w->backend, sizeof w->backend, "%s", o->backend);
+        w->options.backend = w->backend;
+    }
+    init_sync(w);
+    if (pthread_create(&w->thread, NULL, worker_main, w) != 0) {
+        free(w);
+        return ERR_UNAVAILABLE;
+    }
+    *out = w;
+    return OK;
+}
+
+void worker_close(struct worker *w)
+{
+    struct command c;
+    if (!w)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->closing = true;
+    pthread_cond_broadcast(&w->work);
+    pthread_cond_broadcast(&w->room);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    while (take_command(w, &c))
+        free(c.tokens);
+    if (w->engine)
+        engine_close(w->engine);
+    pthread_cond_destroy(&w->work);
+    pthread_cond_destroy(&w->room);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
+
+static enum err put_command(struct worker *w, const struct command *c)
+{
+    pthread_mutex_lock(&w->lock);
+    bool room = w->command_count < WORKER_COMMANDS_MAX;
+    if (room) {
+        w->commands[(w->command_first + w->command_count++) % WORKER_COMMANDS_MAX] = *c;
+        pthread_cond_signal(&w->work);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return room ? OK : ERR_FULL;
+}
+
+enum err worker_start(struct worker *w, const struct agent_effect *e)
+{
+    ENSURE(e->kind == AGENT_RUN_START);
+    ENSURE(e->u.start.stop_count <= STOP_IDS_MAX);
+    struct command c = { .kind = COMMAND_START, .run = e->u.start.run };
+    size_t bytes = (size_t)e->u.start.token_count * sizeof *c.tokens;
+    c.tokens = malloc(bytes ? bytes : 1);
+    if (!c.tokens)
+        return ERR_MEMORY;
+    if (bytes)
+        memcpy(c.tokens, e->u.start.tokens, bytes);
+    if (e->u.start.stop_count)
+        memcpy(c.stop_ids, e->u.start.stop_ids, e->u.start.stop_count * sizeof c.stop_ids[0]);
+    c.job = (struct engine_job){
+        .id = c.run.id, .tokens = c.tokens, .n = e->u.start.token_count, .max_tokens = e->u.start.output_max,
+        .n_stop = e->u.start.stop_count, .want_head_bytes = e->u.start.want_head_hashes,
+        .params = { .temperature_micro = e->u.start.temperature_micro, .top_k = e->u.start.top_k,
+                    .top_p_micro = e->u.start.top_p_micro, .seed = e->u.start.seed },
+    };
+    enum err err = put_command(w, &c);
+    if (err != OK)
+        free(c.tokens);
+    return err;
+}
+
+void worker_cancel(struct worker *w, struct run_id run)
+{
+    struct command c = { .kind = COMMAND_CANCEL, .run = run };
+    /* At most one start and one cancel wait per open job, and there are at most 2 * JOBS_MAX of those: it fits. */
+    ENSURE(put_command(w, &c) == OK);
+}
+
+bool worker_next(struct worker *w, struct worker_event *out)
+{
+    pthread_mutex_lock(&w->lock);
+    bool got = w->event_count > 0;
+    if (got) {
+        *out = w->events[w->event_first];
+        w->event_first = (w->event_first + 1) % WORKER_EVENTS_MAX;
+        if (w->event_count-- == WORKER_EVENTS_MAX)
+            pthread_cond_signal(&w->room);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return got;
+}
+
