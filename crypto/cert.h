@@ -23,7 +23,8 @@ struct cert {
 void cert_issue(const struct secret_key *owner, const struct net_id *net, const struct pubkey *node, uint64_t not_after_s, struct cert *out);
 void cert_write(struct writer *w, const struct cert *c);
 void cert_read(struct reader *r, struct cert *out);
-/* Signature, key and expiry. ERR_SIGNATURE, ERR_CERT (names another node key), ERR_EXPIRED. */
+/* ERR_CERT (names another node key), ERR_EXPIRED (now is past not_after), ERR_SIGNATURE. The clock is the caller's: a node
+ * that does not trust its own passes a lower bound. */
 enum err cert_verify(const struct cert *c, const struct net_id *net, const struct pubkey *node, struct wall now) MUST_CHECK;
 
 #endif

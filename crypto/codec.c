@@ -189,6 +189,12 @@ uint64_t read_uint(struct reader *r, uint64_t max)
     return reader_ok(r) ? v : 0;
 }
 
+void read_version(struct reader *r, uint64_t version)
+{
+    if (read_uint(r, UINT64_MAX) != version)
+        fail(r, ERR_VERSION);                                  /* keeps an earlier failure */
+}
+
 struct bytes read_bin(struct reader *r, size_t min, size_t max)
 {
     uint64_t len = take(r, FORM_BIN);

@@ -44,6 +44,7 @@ struct reader {
 void reader_init(struct reader *r, struct bytes b);
 void read_array(struct reader *r, uint32_t count);         /* exactly this count, else the reader fails */
 uint32_t read_array_max(struct reader *r, uint32_t max);   /* any count up to max; 0 on failure */
+void read_version(struct reader *r, uint64_t version);     /* exactly this uint, else ERR_VERSION */
 uint64_t read_uint(struct reader *r, uint64_t max);        /* fails with ERR_OVERFLOW above max */
 struct bytes read_bin(struct reader *r, size_t min, size_t max);   /* lent until the input goes; ERR_TOO_LARGE outside */
 void read_text(struct reader *r, char *out, size_t cap);   /* bin of printable UTF-8 without NUL, shorter than cap; NUL-terminated */

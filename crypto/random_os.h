@@ -1,4 +1,9 @@
-/* random_os.h - the only source of secret randomness. Effects: reads the operating system's generator. */
+/* random_os.h - where do secret bytes come from? The only source of secret randomness.
+ *
+ * Owns:    nothing.
+ * Threads: any, after crypto_start().
+ * Effects: reads the operating system's generator; stops the process if there is none (libsodium).
+ */
 #ifndef TALLYMESH_CRYPTO_RANDOM_OS_H
 #define TALLYMESH_CRYPTO_RANDOM_OS_H
 
