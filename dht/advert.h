@@ -28,7 +28,7 @@ enum { MODEL_NAME_CHARS_MAX = 64, BACKEND_CHARS_MAX = 16, DEVICE_CHARS_MAX = 48,
 
 enum tier { TIER_EDGE = 0, TIER_REGIONAL = 1, TIER_FACTORY = 2 };
 
-struct prices {                                            /* micro-credits per million tokens */
+struct advert_prices {                                          /* micro-credits per million tokens */
     uint64_t input, cached_input, output;
 };
 
@@ -44,7 +44,7 @@ struct advert {
     char device[DEVICE_CHARS_MAX + 1];                     /* as the machine names itself */
     uint32_t prefill_mtps, decode_mtps;                    /* measured, thousandths of a token per second */
     uint32_t slots;                                        /* requests at once; 0: withdrawn */
-    struct prices prices;
+    struct advert_prices prices;
     char jurisdiction[3];                                  /* "DE"; "" if not stated */
     enum tier tier;
     uint64_t energy_mj_per_1000;                           /* 0: not measured */

@@ -15,7 +15,7 @@
 #include "crypto/key.h"
 #include "dht/overlay.h"
 
-enum { JOB_ID_BYTES = 16, MODEL_NAME_CHARS_MAX = 64, RECEIPTS_PER_REQUEST_MAX = ATTEMPTS_MAX };
+enum { JOB_ID_BYTES = 16, RECEIPTS_PER_REQUEST_MAX = ATTEMPTS_MAX };
 
 /* One client request at this node, chosen by the shell, never reused in a process. */
 struct client_id { uint64_t id; };
@@ -58,7 +58,7 @@ struct served_model {
     char name[MODEL_NAME_CHARS_MAX + 1];
     struct bytes header;                               /* GGUF bytes before the tensor data; served to requesters */
     uint32_t context, vocab, slots;
-    char backend[17], device[33];
+    char backend[BACKEND_CHARS_MAX + 1], device[DEVICE_CHARS_MAX + 1];
     uint64_t prefill_millitokens_s, decode_millitokens_s;
     uint64_t price_input, price_cached, price_output;  /* micro-credits per million tokens */
     uint32_t energy_mj_per_1k;                         /* 0: not measured */
