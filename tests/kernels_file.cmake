@@ -1,0 +1,9 @@
+# Model files: container, weights, tokenizer, chat template.
+
+# Makes GGUF files for tests of every layer; linked by the engine's tests and the end-to-end tests as well.
+add_library(tm_test_gguf STATIC gguf_writer.c tiny_llama.c)
+target_link_libraries(tm_test_gguf PUBLIC tm_kernels tm_base tm_options m)
+
+tm_test(NAME test_gguf SOURCES unit/test_gguf.c LINK tm_test_gguf)
+tm_test(NAME test_model SOURCES unit/test_model.c LINK tm_test_gguf)
+tm_fuzz(NAME fuzz_gguf SOURCES fuzz/fuzz_gguf.c LINK tm_kernels tm_base)
