@@ -1,0 +1,217 @@
+/* asks_posix.c - what clients ask of the loop: which model is meant, run this, stop that, tell me your state. */
+#include "node/node_posix.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/log_posix.h"
+
+void node_handle(struct node *n, const struct agent_event *e)
+{
+    agent_handle(n->agent, mono_now(), wall_now(), e);
+    node_take_effects(n);
+}
+
+/* "name", "name@idprefix" or an id: what an advert or entry must match. */
+static bool matches(const char *asked, const char *name, const struct hash *id)
+{
+    char hex[HASH_HEX_CHARS + 1];
+    hash_format(id, hex);
+    const char *at = strchr(asked, '@');
+    if (at)
+        return strlen(name) == (size_t)(at - asked) && strncmp(asked, name, (size_t)(at - asked)) == 0 &&
+               at[1] && strncmp(hex, at + 1, strlen(at + 1)) == 0;
+    return strcmp(asked, name) == 0 || strcmp(asked, hex) == 0;
+}
+
+/* Among models of that name the one most nodes serve; ties go to the smaller id, so every node means the same. */
+static bool find_advertised(struct node *n, const char *asked, struct hash *out)
+{
+    static struct advert a;                            /* large; the loop is one thread */
+    size_t cursor = 0;
+    uint32_t best = 0, count = 0;
+    struct hash current = { { 0 } };
+    while (overlay_advert_each(agent_overlay(n->agent), mono_now(), &cursor, &a)) {
+        if (!matches(asked, a.model_name, &a.model))
+            continue;
+        count = count && hash_equal(&current, &a.model) ? count + 1 : 1;
+        current = a.model;
+        if (count > best) {
+            best = count;
+            *out = current;
+        }
+    }
+    return best > 0;
+}
+
+static const struct catalog_entry *find_served(struct node *n, const char *asked)
+{
+    for (uint32_t i = 0; i < n->model_count; i++)
+        if (n->models[i].ready && matches(asked, n->models[i].entry->name, &n->models[i].entry->id))
+            return n->models[i].entry;
+    return NULL;
+}
+
+static void want_header(struct node *n, const struct hash *model)
+{
+    struct agent_event e = { .kind = AGENT_HEADER_WANTED };
+    e.u.header.model = *model;
+    node_handle(n, &e);
+}
+
+/* True if the client has its answer or its header is being fetched; false if the name means nothing yet. */
+static bool resolve(struct node *n, struct node_waiting *w)
+{
+    const struct catalog_entry *entry = find_served(n, w->name);
+    if (!entry && find_advertised(n, w->name, &w->model)) {
+        w->has_model = true;
+        entry = catalog_find(n->catalog, &w->model);
+    }
+    if (!entry)
+        return false;
+    gateway_resolved(n->gateway, w->client, entry);
+    return true;
+}
+
+static void ask_model(struct node *n, const struct gateway_ask *a)
+{
+    struct node_waiting w = { .client = a->client, .give_up = mono_add_ms(mono_now(), NODE_MODEL_WAIT_MS) };
+    memcpy(w.name, a->model, sizeof w.name);
+    if (resolve(n, &w))
+        return;
+    if (n->waiting_count == NODE_WAITING_MAX) {
+        gateway_failed(n->gateway, a->client, ERR_FULL, "too many requests are waiting for model headers");
+        return;
+    }
+    if (w.has_model) {
+        w.give_up = mono_add_ms(mono_now(), 10 * NODE_MODEL_WAIT_MS);
+        n->waiting[n->waiting_count++] = w;
+        want_header(n, &w.model);
+        return;
+    }
+    n->waiting[n->waiting_count++] = w;
+}
+
+static void drop_waiting(struct node *n, uint32_t i) { n->waiting[i] = n->waiting[--n->waiting_count]; }
+
+void node_waiting_tick(struct node *n)
+{
+    for (uint32_t i = 0; i < n->waiting_count;) {
+        struct node_waiting *w = &n->waiting[i];
+        bool had_model = w->has_model;
+        if (!had_model && resolve(n, w)) {
+            drop_waiting(n, i);
+            continue;
+        }
+        if (!had_model && w->has_model) {
+            w->give_up = mono_add_ms(mono_now(), 10 * NODE_MODEL_WAIT_MS);
+            want_header(n, &w->model);
+        }
+        if (mono_reached(mono_now(), w->give_up)) {
+            gateway_failed(n->gateway, w->client, w->has_model ? ERR_TIMEOUT : ERR_NO_PROVIDER,
+                           w->has_model ? "no provider sent the model's header in time" : "no node in reach offers this model");
+            drop_waiting(n, i);
+            continue;
+        }
+        i++;
+    }
+}
+
+void node_header_ready(struct node *n, const struct agent_effect *e)
+{
+    struct fault why = { { 0 } };
+    const struct catalog_entry *entry = NULL;
+    enum err err = catalog_add_header(n->catalog, NULL, &e->u.header.model, &e->u.header.tensor_hash, e->u.header.header, &entry, &why);
+    if (err != OK)
+        log_event(LOG_WARN, "header_refused", "reason=\"%s\"", why.text);
+    for (uint32_t i = 0; i < n->waiting_count;) {
+        if (!n->waiting[i].has_model || !hash_equal(&n->waiting[i].model, &e->u.header.model)) {
+            i++;
+            continue;
+        }
+        if (err == OK)
+            gateway_resolved(n->gateway, n->waiting[i].client, entry);
+        else
+            gateway_failed(n->gateway, n->waiting[i].client, err, why.text);
+        drop_waiting(n, i);
+    }
+}
+
+void node_header_failed(struct node *n, const struct agent_effect *e)
+{
+    for (uint32_t i = 0; i < n->waiting_count;) {
+        if (!n->waiting[i].has_model || !hash_equal(&n->waiting[i].model, &e->u.header.model)) {
+            i++;
+            continue;
+        }
+        gateway_failed(n->gateway, n->waiting[i].client, e->u.header.error, "the model's header could not be fetched");
+        drop_waiting(n, i);
+    }
+}
+
+static void answer_query(struct node *n, const struct gateway_ask *a)
+{
+    char *body = NULL;
+    const char *type = "application/json";
+    unsigned status = 200;
+    switch (a->query) {
+    case QUERY_STATUS:
+        body = node_status_json(n);
+        break;
+    case QUERY_PEERS:
+        body = node_peers_json(n);
+        break;
+    case QUERY_MODELS:
+        body = node_models_json(n);
+        break;
+    case QUERY_OFFERS:
+        body = node_offers_json(n);
+        break;
+    case QUERY_METRICS:
+        type = "text/plain; version=0.0.4";
+        body = node_metrics_text(n);
+        break;
+    case QUERY_READY:
+        status = node_is_ready(n) ? 200 : 503;
+        gateway_reply(n->gateway, a->client, status, "text/plain", status == 200 ? "ready\n" : "not ready\n");
+        return;
+    }
+    if (!body)
+        gateway_reply(n->gateway, a->client, 500, "text/plain", "out of memory\n");
+    else
+        gateway_reply(n->gateway, a->client, status, type, body);
+    free(body);
+}
+
+static void cancel_client(struct node *n, const struct gateway_ask *a)
+{
+    for (uint32_t i = 0; i < n->waiting_count; i++)
+        if (n->waiting[i].client.id == a->client.id) {
+            drop_waiting(n, i);
+            return;
+        }
+    struct agent_event e = { .kind = AGENT_CANCEL };
+    e.u.cancel.client = a->client;
+    e.u.cancel.satisfied = a->satisfied;
+    node_handle(n, &e);
+}
+
+void node_ask(struct node *n, struct gateway_ask *a)
+{
+    struct agent_event e = { .kind = AGENT_REQUEST };
+    switch (a->kind) {
+    case ASK_MODEL:
+        ask_model(n, a);
+        return;
+    case ASK_SUBMIT:
+        e.u.request = a->request;
+        node_handle(n, &e);
+        return;
+    case ASK_CANCEL:
+        cancel_client(n, a);
+        return;
+    case ASK_QUERY:
+        answer_query(n, a);
+        return;
+    }
+}

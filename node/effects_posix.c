@@ -1,0 +1,207 @@
+/* effects_posix.c - performs what the agent decided, after what it promises is durable. */
+#include "node/node_posix.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/log_posix.h"
+
+/* Points *data into fresh memory holding the same bytes; the memory is kept in h->copy. One pointer per effect but for
+ * AGENT_RUN_START, which has two; they share one block. */
+static void *keep(struct held_effect *h, const void *data, size_t bytes, const void *more, size_t more_bytes)
+{
+    uint8_t *copy = malloc(bytes + more_bytes + 1);
+    if (!copy)
+        return NULL;
+    if (bytes)
+        memcpy(copy, data, bytes);
+    if (more_bytes)
+        memcpy(copy + bytes, more, more_bytes);
+    h->copy = copy;
+    return copy;
+}
+
+static bool copy_effect(struct held_effect *h)
+{
+    struct agent_effect *e = &h->effect;
+    switch (e->kind) {
+    case AGENT_SEND:
+        e->u.send.frame.data = keep(h, e->u.send.frame.data, e->u.send.frame.len, NULL, 0);
+        return h->copy != NULL;
+    case AGENT_RUN_START: {
+        size_t bytes = (size_t)e->u.start.token_count * sizeof(uint32_t);
+        uint32_t *ids = keep(h, e->u.start.tokens, bytes, e->u.start.stop_ids, (size_t)e->u.start.stop_count * sizeof(uint32_t));
+        e->u.start.tokens = ids;
+        e->u.start.stop_ids = ids ? ids + e->u.start.token_count : NULL;
+        return ids != NULL;
+    }
+    case AGENT_CLIENT_TOKENS:
+        e->u.tokens.tokens = keep(h, e->u.tokens.tokens, (size_t)e->u.tokens.count * sizeof(uint32_t), NULL, 0);
+        return h->copy != NULL;
+    case AGENT_HEADER_READY:
+        e->u.header.header.data = keep(h, e->u.header.header.data, e->u.header.header.len, NULL, 0);
+        return h->copy != NULL;
+    case AGENT_DIAL:
+    case AGENT_HANGUP:
+    case AGENT_MUTE:
+    case AGENT_RUN_CANCEL:
+    case AGENT_CLIENT_ACCEPTED:
+    case AGENT_CLIENT_DONE:
+    case AGENT_CLIENT_FAILED:
+    case AGENT_HEADER_FAILED:
+    case AGENT_LOG:
+        return true;
+    }
+    return false;
+}
+
+static void hold(struct node *n, const struct agent_effect *e)
+{
+    struct held_effect *h = calloc(1, sizeof *h);
+    if (h) {
+        h->effect = *e;
+        if (copy_effect(h)) {
+            *n->held_last = h;
+            n->held_last = &h->next;
+            return;
+        }
+        free(h);
+    }
+    n->broken = ERR_MEMORY;                            /* an effect we cannot keep is a promise we cannot order: stop */
+}
+
+static void link_is_down(struct node *n, struct link link)
+{
+    if (n->down_count < ARRAY_COUNT(n->down))
+        n->down[n->down_count++] = link;
+}
+
+static void start_run(struct node *n, const struct agent_effect *e)
+{
+    enum err err = ERR_NOT_FOUND;
+    for (uint32_t i = 0; i < n->model_count; i++) {
+        if (!n->models[i].ready || !hash_equal(&n->models[i].entry->id, &e->u.start.model))
+            continue;
+        err = n->run_count == NODE_RUNS_MAX ? ERR_FULL : worker_start(n->models[i].worker, e);
+        if (err == OK)
+            n->runs[n->run_count++] = (struct node_run){ e->u.start.run, i };
+        break;
+    }
+    if (err != OK) {
+        struct agent_event done = { .kind = AGENT_RUN_DONE };
+        done.u.done.run = e->u.start.run;
+        done.u.done.finish = FINISH_ERROR;
+        done.u.done.error = err;
+        node_handle(n, &done);
+    }
+}
+
+static void cancel_run(struct node *n, struct run_id run)
+{
+    for (uint32_t i = 0; i < n->run_count; i++)
+        if (n->runs[i].run.id == run.id)
+            worker_cancel(n->models[n->runs[i].model_idx].worker, run);
+}
+
+static void perform(struct node *n, const struct agent_effect *e)
+{
+    struct mono now = mono_now();
+    switch (e->kind) {
+    case AGENT_DIAL:
+        if (transport_dial(n->transport, now, e->u.dial.link.id, e->u.dial.to.host, e->u.dial.to.port, &e->u.dial.to.transport) != OK)
+            link_is_down(n, e->u.dial.link);
+        return;
+    case AGENT_HANGUP:
+        transport_hangup(n->transport, e->u.hangup.link.id);
+        return;
+    case AGENT_SEND:
+        if (transport_send(n->transport, e->u.send.link.id, e->u.send.frame) == ERR_FULL) {
+            transport_hangup(n->transport, e->u.send.link.id);     /* a frame lost inside a link would break every job on it */
+            link_is_down(n, e->u.send.link);
+        }
+        return;
+    case AGENT_MUTE:
+        transport_mute(n->transport, e->u.mute.link.id, &e->u.mute.transport, mono_add_ms(now, e->u.mute.ms));
+        return;
+    case AGENT_RUN_START:
+        start_run(n, e);
+        return;
+    case AGENT_RUN_CANCEL:
+        cancel_run(n, e->u.cancel.run);
+        return;
+    case AGENT_CLIENT_ACCEPTED:
+        gateway_accepted(n->gateway, e->u.accepted.client, e);
+        return;
+    case AGENT_CLIENT_TOKENS:
+        gateway_tokens(n->gateway, e->u.tokens.client, e->u.tokens.tokens, e->u.tokens.count);
+        return;
+    case AGENT_CLIENT_DONE:
+        gateway_done(n->gateway, e->u.done.client, e);
+        return;
+    case AGENT_CLIENT_FAILED:
+        gateway_failed(n->gateway, e->u.failed.client, e->u.failed.error, e->u.failed.text);
+        return;
+    case AGENT_HEADER_READY:
+        node_header_ready(n, e);
+        return;
+    case AGENT_HEADER_FAILED:
+        node_header_failed(n, e);
+        return;
+    case AGENT_LOG:
+        log_event(e->u.log.level, e->u.log.event, "%s", e->u.log.text);
+        return;
+    }
+}
+
+void node_take_effects(struct node *n)
+{
+    struct agent_effect e;
+    while (n->broken == OK && agent_next(n->agent, &e))
+        hold(n, &e);
+}
+
+void node_drop_held(struct node *n)
+{
+    while (n->held_first) {
+        struct held_effect *h = n->held_first;
+        n->held_first = h->next;
+        free(h->copy);
+        free(h);
+    }
+    n->held_last = &n->held_first;
+}
+
+/* Performing may itself make events (a run that cannot start, a link that is down), whose effects are committed in the
+ * next round; the rounds end because each event ends something. */
+void node_settle(struct node *n)
+{
+    while (n->broken == OK && (n->held_first || n->store->dirty || n->down_count)) {
+        n->broken = store_commit(n->store);
+        if (n->broken != OK)
+            break;
+        struct held_effect *first = n->held_first;
+        n->held_first = NULL;
+        n->held_last = &n->held_first;
+        while (first) {
+            struct held_effect *h = first;
+            first = h->next;
+            perform(n, &h->effect);
+            free(h->copy);
+            free(h);
+        }
+        struct link down[ARRAY_COUNT(n->down)];
+        uint32_t count = n->down_count;
+        memcpy(down, n->down, sizeof down);
+        n->down_count = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            struct agent_event e = { .kind = AGENT_OVERLAY };
+            e.u.overlay.kind = OVERLAY_LINK_DOWN;
+            e.u.overlay.link = down[i];
+            node_handle(n, &e);
+        }
+    }
+    if (n->broken != OK) {
+        node_drop_held(n);
+        store_abort(n->store);
+    }
+}

@@ -1,0 +1,226 @@
+/* identity_posix.c - creates and loads the files of a data folder. */
+#include "node/identity_posix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "crypto/keyfile_posix.h"
+#include "crypto/random_os.h"
+
+enum { PATH_CHARS = 512, POW_STEP = 200000 };
+
+static void path_in(char out[PATH_CHARS], const char *dir, const char *name) { snprintf(out, PATH_CHARS, "%s/%s", dir, name); }
+
+enum err folder_create(const char *path, struct fault *why)
+{
+    char part[PATH_CHARS];
+    size_t n = strlen(path);
+    if (n == 0 || n >= sizeof part)
+        return fault_set(why, ERR_ARG, "folder name is empty or too long");
+    memcpy(part, path, n + 1);
+    for (size_t i = 1; i <= n; i++) {
+        if (part[i] != '/' && part[i] != 0)
+            continue;
+        char kept = part[i];
+        part[i] = 0;
+        if (mkdir(part, 0700) != 0 && errno != EEXIST)
+            return fault_set(why, ERR_IO, "%s: cannot be created (%s)", part, strerror(errno));
+        part[i] = kept;
+    }
+    return OK;
+}
+
+/* Writes a small file whole, 0600: temporary name, fsync, rename. */
+static enum err write_file(const char *path, struct bytes b, struct fault *why)
+{
+    char temp[PATH_CHARS + 8];
+    snprintf(temp, sizeof temp, "%s.new", path);
+    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return fault_set(why, ERR_IO, "%s: cannot be written (%s)", temp, strerror(errno));
+    bool fine = write(fd, b.data, b.len) == (ssize_t)b.len && fsync(fd) == 0;
+    fine = close(fd) == 0 && fine;
+    if (!fine || rename(temp, path) != 0)
+        return fault_set(why, ERR_IO, "%s: cannot be written (%s)", path, strerror(errno));
+    return OK;
+}
+
+static enum err read_file(const char *path, uint8_t *buf, size_t cap, size_t *len)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
+    ssize_t n = read(fd, buf, cap);
+    close(fd);
+    if (n < 0)
+        return ERR_IO;
+    *len = (size_t)n;
+    return OK;
+}
+
+/* Loads a key file, or makes it with a fresh seed. */
+static enum err seed_ensure(const char *dir, const char *name, const char *passphrase, struct key_seed *out, struct fault *why)
+{
+    char path[PATH_CHARS];
+    path_in(path, dir, name);
+    enum err e = keyfile_load(path, passphrase, out);
+    if (e == ERR_NOT_FOUND) {
+        random_seed(out);
+        e = keyfile_create(path, out, passphrase);
+    }
+    return e == OK ? OK : fault_set(why, e, "%s: %s", path, err_text(e));
+}
+
+static enum err pow_ensure(const char *dir, const struct pubkey *node, const struct net_id *net, unsigned bits,
+                           void (*progress)(void *, uint64_t), void *ctx, struct fault *why)
+{
+    char path[PATH_CHARS], text[96];
+    uint64_t nonce = 0, tries = 0;
+    size_t len;
+    uint8_t buf[96];
+    path_in(path, dir, "node.pow");
+    if (read_file(path, buf, sizeof buf, &len) == OK)
+        return OK;
+    for (; pow_search(node, net, bits, POW_STEP, &nonce) != OK; tries += POW_STEP)
+        if (progress)
+            progress(ctx, tries);
+    char hex[2 * NET_ID_BYTES + 1];
+    sodium_bin2hex(hex, sizeof hex, net->b, sizeof net->b);
+    int n = snprintf(text, sizeof text, "%llu %s\n", (unsigned long long)nonce, hex);
+    return write_file(path, bytes_of(text, (size_t)n), why);
+}
+
+static enum err cert_ensure(const char *dir, const struct secret_key *owner, const struct net_id *net, const struct pubkey *node,
+                            struct fault *why)
+{
+    char path[PATH_CHARS];
+    uint8_t buf[CERT_BYTES_MAX];
+    size_t len;
+    struct cert c;
+    struct writer w;
+    struct bytes b;
+    path_in(path, dir, "owner.cert");
+    if (read_file(path, buf, sizeof buf, &len) == OK)
+        return OK;
+    cert_issue(owner, net, node, (uint64_t)time(NULL) + (uint64_t)IDENTITY_CERT_DAYS * 86400, &c);
+    writer_init(&w, buf, sizeof buf);
+    cert_write(&w, &c);
+    enum err e = writer_finish(&w, &b);
+    return e == OK ? write_file(path, b, why) : e;
+}
+
+enum err identity_create(const char *data_dir, const struct net_id *net, unsigned pow_bits, const char *passphrase,
+                         void (*progress)(void *, uint64_t), void *ctx, struct fault *why)
+{
+    struct key_seed owner_seed, node_seed, transport_seed;
+    struct secret_key owner, node;
+    struct pubkey owner_public, node_public;
+    enum err e = folder_create(data_dir, why);
+    if (e != OK)
+        return e;
+    if ((e = seed_ensure(data_dir, "owner.key", passphrase, &owner_seed, why)) != OK ||
+        (e = seed_ensure(data_dir, "node.key", passphrase, &node_seed, why)) != OK ||
+        (e = seed_ensure(data_dir, "transport.key", passphrase, &transport_seed, why)) != OK)
+        return e;
+    key_from_seed(&owner_seed, &owner, &owner_public);
+    key_from_seed(&node_seed, &node, &node_public);
+    e = pow_ensure(data_dir, &node_public, net, pow_bits, progress, ctx, why);
+    if (e == OK)
+        e = cert_ensure(data_dir, &owner, net, &node_public, why);
+    key_fini(&owner);
+    key_fini(&node);
+    sodium_memzero(&owner_seed, sizeof owner_seed);
+    sodium_memzero(&node_seed, sizeof node_seed);
+    sodium_memzero(&transport_seed, sizeof transport_seed);
+    return e;
+}
+
+static enum err seed_load(const char *dir, const char *name, const char *passphrase, struct key_seed *out, struct fault *why)
+{
+    char path[PATH_CHARS];
+    path_in(path, dir, name);
+    enum err e = keyfile_load(path, passphrase, out);
+    if (e == ERR_NOT_FOUND)
+        return fault_set(why, e, "%s is missing; `tally init` creates it", path);
+    return e == OK ? OK : fault_set(why, e, "%s: %s", path, err_text(e));
+}
+
+static enum err pow_load(const char *dir, const struct net_id *net, uint64_t *nonce, struct fault *why)
+{
+    char path[PATH_CHARS], hex[2 * NET_ID_BYTES + 1], *end;
+    uint8_t buf[96];
+    size_t len;
+    path_in(path, dir, "node.pow");
+    enum err e = read_file(path, buf, sizeof buf - 1, &len);
+    if (e != OK)
+        return fault_set(why, e, "%s: %s; `tally init` creates it", path, err_text(e));
+    buf[len] = 0;
+    *nonce = strtoull((char *)buf, &end, 10);
+    sodium_bin2hex(hex, sizeof hex, net->b, sizeof net->b);
+    if (*end != ' ' || strncmp(end + 1, hex, sizeof hex - 1) != 0)
+        return fault_set(why, ERR_NETWORK, "%s was made for another network; use another data_dir for this one", path);
+    return OK;
+}
+
+static enum err cert_load(const char *path, const struct net_id *net, struct identity *id, struct fault *why)
+{
+    uint8_t buf[CERT_BYTES_MAX];
+    size_t len;
+    struct reader r;
+    enum err e = read_file(path, buf, sizeof buf, &len);
+    id->has_cert = e == OK;
+    if (e == ERR_NOT_FOUND)
+        return OK;
+    if (e != OK)
+        return fault_set(why, e, "%s: %s", path, err_text(e));
+    reader_init(&r, bytes_of(buf, len));
+    cert_read(&r, &id->cert);
+    e = reader_finish(&r);
+    if (e == OK)
+        e = cert_verify(&id->cert, net, &id->node_public, (struct wall){ (uint64_t)time(NULL) * 1000 });
+    if (e != OK)
+        return fault_set(why, e, "%s: %s", path, err_text(e));
+    id->owner_public = id->cert.owner;
+    return OK;
+}
+
+enum err identity_load(const char *data_dir, const struct net_id *net, const char *passphrase, const char *cert_path,
+                       struct identity *out, struct fault *why)
+{
+    struct identity id;
+    struct key_seed transport_seed;
+    char path[PATH_CHARS];
+    memset(&id, 0, sizeof id);
+    enum err e = seed_load(data_dir, "node.key", passphrase, &id.node_seed, why);
+    if (e == OK)
+        e = seed_load(data_dir, "transport.key", passphrase, &transport_seed, why);
+    if (e == OK)
+        e = pow_load(data_dir, net, &id.pow_nonce, why);
+    if (e != OK) {
+        identity_fini(&id);
+        return e;
+    }
+    key_from_seed(&id.node_seed, &id.node, &id.node_public);
+    seal_key_from_seed(&transport_seed, &id.transport_secret, &id.transport);
+    sodium_memzero(&transport_seed, sizeof transport_seed);
+    path_in(path, data_dir, "owner.cert");
+    e = cert_load(cert_path && cert_path[0] ? cert_path : path, net, &id, why);
+    if (e == OK)
+        *out = id;
+    identity_fini(e == OK ? &(struct identity){ 0 } : &id);
+    return e;
+}
+
+void identity_fini(struct identity *id)
+{
+    key_fini(&id->node);
+    seal_fini(&id->transport_secret);
+    sodium_memzero(&id->node_seed, sizeof id->node_seed);
+}

@@ -1,0 +1,48 @@
+/* identity_posix.h - who this node is: the files of a data folder, made by `tally init`, read by everything else.
+ *
+ *   <data_dir>/owner.key       seed of the owner key (may be moved offline after init; only certificates need it)
+ *   <data_dir>/node.key        seed of the node key
+ *   <data_dir>/transport.key   seed of the X25519 transport key (may be replaced at will: a new HELLO carries it)
+ *   <data_dir>/node.pow        proof-of-work nonce and network id, as text
+ *   <data_dir>/owner.cert      the owner's certificate for the node key (crypto/cert.h)
+ *   <data_dir>/ledger/         LMDB (ledger/store_lmdb.h)       <data_dir>/cache/  headers and hashes
+ *   <data_dir>/run.json        while tallyd runs: pid, API address, mesh address, bootstrap string
+ *
+ * Owns:    struct identity holds secrets; wipe with identity_fini().
+ * Threads: start-up and command line only; blocking.
+ * Effects: files, all 0600 in a folder of 0700.
+ */
+#ifndef TALLYMESH_NODE_IDENTITY_POSIX_H
+#define TALLYMESH_NODE_IDENTITY_POSIX_H
+
+#include "crypto/cert.h"
+#include "crypto/key.h"
+#include "kernels/fault.h"
+
+enum { IDENTITY_CERT_DAYS = 365 };
+
+struct identity {
+    struct secret_key node;
+    struct key_seed node_seed;                         /* the ledger's secrets are encrypted under a key derived from it */
+    struct pubkey node_public, owner_public;
+    struct seal_secret transport_secret;
+    struct seal_key transport;
+    uint64_t pow_nonce;
+    struct cert cert;
+    bool has_cert;
+};
+
+/* Creates what is missing: a second call changes nothing. `progress` is called now and then while the proof of work is
+ * searched (may be NULL). Errors name the file. */
+enum err identity_create(const char *data_dir, const struct net_id *net, unsigned pow_bits, const char *passphrase,
+                         void (*progress)(void *ctx, uint64_t tries), void *ctx, struct fault *why) MUST_CHECK;
+/* ERR_NOT_FOUND (run `tally init`), ERR_LOCKED, ERR_PASSPHRASE, ERR_PERMISSION, ERR_NETWORK (made for another network),
+ * ERR_CERT. cert_path NULL or "": <data_dir>/owner.cert, which may be absent. */
+enum err identity_load(const char *data_dir, const struct net_id *net, const char *passphrase, const char *cert_path,
+                       struct identity *out, struct fault *why) MUST_CHECK;
+void identity_fini(struct identity *id);
+
+/* Makes a folder and its parents, 0700. */
+enum err folder_create(const char *path, struct fault *why) MUST_CHECK;
+
+#endif

@@ -1,0 +1,446 @@
+/* node_posix.c - opens a node, runs its loop, closes it. */
+#include "node/node_posix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "crypto/random_os.h"
+#include "node/address_posix.h"
+#include "node/log_posix.h"
+
+struct mono mono_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (struct mono){ (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000 };
+}
+
+struct wall wall_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (struct wall){ (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000 };
+}
+
+static void wake_loop(void *ctx)
+{
+    uint64_t one = 1;
+    ssize_t n = write(((struct node *)ctx)->wake_fd, &one, sizeof one);   /* a full counter has woken it already */
+    (void)n;
+}
+
+/* ---- opening, in the order in which each needs the one before ---- */
+
+static enum err open_signals(struct node *n, struct fault *why)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    signal(SIGPIPE, SIG_IGN);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);            /* before any thread exists, so that all inherit it */
+    n->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    n->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    return n->signal_fd < 0 || n->wake_fd < 0 ? fault_set(why, ERR_IO, "no descriptors for signals: %s", strerror(errno)) : OK;
+}
+
+static enum err open_store(struct node *n, struct fault *why)
+{
+    char folder[CONFIG_PATH_CHARS + 16];
+    snprintf(folder, sizeof folder, "%s/ledger", n->config->data_dir);
+    enum err e = store_lmdb_open(&(struct store_lmdb_config){ .folder = folder }, &n->store);
+    return e == OK ? OK : fault_set(why, e, "ledger in %s: %s", folder, err_text(e));
+}
+
+static enum err open_catalog(struct node *n, struct fault *why)
+{
+    char folder[CONFIG_PATH_CHARS + 16];
+    snprintf(folder, sizeof folder, "%s/cache", n->config->data_dir);
+    enum err e = folder_create(folder, why);
+    if (e == OK)
+        e = catalog_open(folder, &n->catalog);
+    for (uint32_t i = 0; e == OK && n->config->provide && i < n->config->model_count; i++) {
+        struct node_model *m = &n->models[n->model_count];
+        m->config = &n->config->models[i];
+        e = catalog_add_file(n->catalog, m->config->name, m->config->path, &m->entry, why);
+        if (e == OK)
+            n->model_count++;
+    }
+    return e;
+}
+
+static enum err open_transport(struct node *n, struct fault *why)
+{
+    struct transport_config c = { .host = n->config->listen_host, .port = n->config->listen_port,
+                                  .transport = n->identity.transport, .secret = &n->identity.transport_secret };
+    transport_limits_default(&c.limits);
+    c.limits.inbound_max = n->config->inbound_max;
+    if (strncmp(c.host, "127.", 4) == 0 || strcmp(c.host, "::1") == 0) {
+        /* On loopback every peer has one address: limits per address would only hit ourselves. */
+        c.limits.ip_connections_max = c.limits.connections_max;
+        c.limits.ip_per_s = c.limits.ip_burst = c.limits.connections_max;
+    }
+    enum err e = transport_open(&c, mono_now(), &n->transport);
+    if (e != OK)
+        return fault_set(why, e, "mesh address %s port %u: %s", c.host, c.port, e == ERR_IO ? strerror(errno) : err_text(e));
+    n->self.port = transport_port(n->transport);
+    n->self.transport = n->identity.transport;
+    n->self.net = n->net;
+    return OK;
+}
+
+static enum err open_agent(struct node *n, struct fault *why)
+{
+    struct agent_config c = {
+        .net = n->net, .pow_bits = n->config->pow_bits, .key = &n->identity.node,
+        .tier = n->config->tier, .credit_limit_pico = n->config->credit_limit_pico,
+        .newcomer_limit_pico = n->config->newcomer_limit_pico, .keep_prompts_hours = n->config->keep_prompts_hours,
+        .token_deadline_ms = n->config->token_deadline_ms, .serve = n->config->provide,
+    };
+    bool dialable = address_advertised(n->config->advertise_host, n->config->listen_host, n->self.host);
+    memcpy(c.jurisdiction, n->config->jurisdiction, sizeof c.jurisdiction);
+    random_seed(&c.entropy);
+    random_os(&c.seed, sizeof c.seed);
+    c.overlay = (struct overlay_config){
+        .net = n->net, .pow_bits = n->config->pow_bits, .key = &n->identity.node, .pow_nonce = n->identity.pow_nonce,
+        .dialable = dialable, .cert = n->identity.has_cert ? &n->identity.cert : NULL,
+    };
+    random_os(&c.overlay.rng_seed, sizeof c.overlay.rng_seed);
+    memcpy(c.overlay.at.host, n->self.host, sizeof c.overlay.at.host);
+    c.overlay.at.port = n->self.port;
+    c.overlay.at.transport = n->identity.transport;
+    n->agent = aligned_alloc(64, (agent_size() + 63) / 64 * 64);
+    if (!n->agent)
+        return fault_set(why, ERR_MEMORY, "no memory for the node's tables");
+    enum err e = agent_init(n->agent, &c, n->store, mono_now(), wall_now());
+    sodium_memzero(&c.entropy, sizeof c.entropy);
+    if (e != OK) {
+        free(n->agent);
+        n->agent = NULL;
+        return fault_set(why, e, "the ledger or identity does not fit this node: %s", err_text(e));
+    }
+    return OK;
+}
+
+static enum err read_api_key(struct node *n, struct fault *why)
+{
+    if (!n->config->api_key_file[0])
+        return OK;
+    FILE *f = fopen(n->config->api_key_file, "re");
+    bool got = f && fgets(n->api_key, sizeof n->api_key, f);
+    if (f)
+        fclose(f);
+    n->api_key[strcspn(n->api_key, "\r\n")] = 0;
+    return got && n->api_key[0] ? OK : fault_set(why, ERR_CONFIG, "api.key_file %s holds no key", n->config->api_key_file);
+}
+
+static enum err open_gateway(struct node *n, struct fault *why)
+{
+    enum err e = read_api_key(n, why);
+    if (e != OK)
+        return e;
+    struct gateway_options o = {
+        .host = n->config->api_host, .port = n->config->api_port, .api_key = n->api_key[0] ? n->api_key : NULL,
+        .connections_max = 512, .allow_local = n->config->allow_local, .wake = wake_loop, .wake_ctx = n,
+        .limits = { .price_input_max = n->config->price_input_max, .price_output_max = n->config->price_output_max,
+                    .budget_pico = n->config->budget_pico },
+    };
+    return gateway_open(&o, &n->gateway, why);
+}
+
+static enum err open_workers(struct node *n, struct fault *why)
+{
+    const char *backend = strcmp(n->config->backend, "auto") == 0 ? NULL : n->config->backend;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    for (uint32_t i = 0; i < n->model_count; i++) {
+        struct worker_options o = {
+            .backend = backend, .threads = n->config->threads ? n->config->threads : (uint32_t)(cores > 0 ? cores : 1),
+            .slots = n->models[i].config->slots ? n->models[i].config->slots : 1, .context = n->models[i].config->context,
+            .wake = wake_loop, .wake_ctx = n,
+        };
+        enum err e = worker_open(n->models[i].entry->model, &o, &n->models[i].worker);
+        if (e != OK)
+            return fault_set(why, e, "model %s: %s", n->models[i].config->name, err_text(e));
+    }
+    return OK;
+}
+
+static enum err join(struct node *n, struct fault *why)
+{
+    for (uint32_t i = 0; i < n->config->bootstrap_count; i++) {
+        struct bootstrap b;
+        enum err e = bootstrap_parse(n->config->bootstrap[i], &b);
+        if (e == OK)
+            e = agent_bootstrap(n->agent, mono_now(), &b);
+        if (e != OK && e != ERR_EXISTS)
+            return fault_set(why, e, "bootstrap %.120s: %s", n->config->bootstrap[i], err_text(e));
+    }
+    return OK;
+}
+
+static enum err open_node(struct node *n, struct fault *why)
+{
+    enum err e = crypto_start();
+    const char *passphrase = getenv("TALLY_PASSPHRASE_FD") && n->passphrase[0] ? n->passphrase : NULL;
+    if (e != OK)
+        return fault_set(why, e, "no system randomness");
+    n->net = net_id_of(n->config->network);
+    if ((e = open_signals(n, why)) != OK)
+        return e;
+    e = identity_load(n->config->data_dir, &n->net, passphrase, n->config->owner_cert, &n->identity, why);
+    if (e == OK)
+        e = open_store(n, why);
+    if (e == OK)
+        e = open_catalog(n, why);
+    if (e == OK)
+        e = open_transport(n, why);
+    if (e == OK)
+        e = open_agent(n, why);
+    if (e == OK)
+        e = open_gateway(n, why);
+    if (e == OK)
+        e = open_workers(n, why);
+    if (e == OK)
+        e = join(n, why);
+    if (e == OK) {
+        node_take_effects(n);
+        node_settle(n);
+        e = runfile_write(n, why);
+    }
+    return e;
+}
+
+static void close_node(struct node *n)
+{
+    runfile_remove(n);
+    for (uint32_t i = 0; i < n->model_count; i++)
+        worker_close(n->models[i].worker);
+    if (n->gateway)
+        gateway_close(n->gateway);
+    if (n->transport)
+        transport_close(n->transport);
+    node_drop_held(n);
+    if (n->agent) {
+        agent_fini(n->agent);
+        free(n->agent);
+    }
+    if (n->store)
+        store_close(n->store);
+    if (n->catalog)
+        catalog_close(n->catalog);
+    identity_fini(&n->identity);
+    sodium_memzero(n->passphrase, sizeof n->passphrase);
+    sodium_memzero(n->api_key, sizeof n->api_key);
+    if (n->signal_fd > 0)
+        close(n->signal_fd);
+    if (n->wake_fd > 0)
+        close(n->wake_fd);
+}
+
+/* ---- one turn ---- */
+
+static void turn_transport(struct node *n)
+{
+    struct transport_event t;
+    transport_turn(n->transport, mono_now());
+    for (uint32_t i = 0; i < NODE_TURN_EVENTS_MAX && n->broken == OK && transport_next(n->transport, mono_now(), &t); i++) {
+        static const enum overlay_event_kind kinds[] = {
+            [TRANSPORT_LINK_UP] = OVERLAY_LINK_UP, [TRANSPORT_LINK_DOWN] = OVERLAY_LINK_DOWN, [TRANSPORT_FRAME] = OVERLAY_FRAME };
+        struct agent_event e = { .kind = AGENT_OVERLAY };
+        e.u.overlay.kind = kinds[t.kind];
+        e.u.overlay.link.id = t.link;
+        e.u.overlay.from = t.peer;
+        e.u.overlay.frame = t.frame;
+        node_handle(n, &e);
+    }
+}
+
+static void model_is_ready(struct node *n, struct node_model *m, const struct worker_event *w)
+{
+    struct agent_event e = { .kind = AGENT_MODEL_READY };
+    struct served_model *s = &e.u.model;
+    m->speed = *w;
+    m->ready = true;
+    s->id = m->entry->id;
+    s->tensor_hash = m->entry->tensor_hash;
+    snprintf(s->name, sizeof s->name, "%s", m->entry->name);
+    s->header = m->entry->header;
+    s->context = w->context;
+    s->vocab = m->entry->config.vocab;
+    s->slots = m->config->slots ? m->config->slots : 1;
+    snprintf(s->backend, sizeof s->backend, "%.16s", w->text);
+    snprintf(s->device, sizeof s->device, "cpu");
+    s->prefill_millitokens_s = w->prefill_millitokens_s;
+    s->decode_millitokens_s = w->decode_millitokens_s;
+    s->price_input = m->config->price_input;
+    s->price_cached = m->config->price_cached;
+    s->price_output = m->config->price_output;
+    s->energy_mj_per_1k = n->config->energy_mj_per_1k;
+    log_event(LOG_INFO, "model_ready", "model=%s backend=%s prefill=%llu decode=%llu", m->entry->name, w->text,
+              (unsigned long long)(w->prefill_millitokens_s / 1000), (unsigned long long)(w->decode_millitokens_s / 1000));
+    node_handle(n, &e);
+}
+
+static void run_is_done(struct node *n, struct run_id run, enum finish finish, enum err error)
+{
+    struct agent_event e = { .kind = AGENT_RUN_DONE };
+    for (uint32_t i = 0; i < n->run_count; i++)
+        if (n->runs[i].run.id == run.id) {
+            n->runs[i] = n->runs[--n->run_count];
+            break;
+        }
+    e.u.done.run = run;
+    e.u.done.finish = finish;
+    e.u.done.error = error;
+    node_handle(n, &e);
+}
+
+static void model_is_gone(struct node *n, uint32_t idx, const struct worker_event *w)
+{
+    struct agent_event e = { .kind = AGENT_MODEL_GONE };
+    log_event(LOG_ERROR, "model_failed", "model=%s reason=\"%s\"", n->models[idx].entry->name, w->text);
+    n->models[idx].ready = false;
+    e.u.gone.model = n->models[idx].entry->id;
+    node_handle(n, &e);
+    for (uint32_t i = n->run_count; i-- > 0;)
+        if (n->runs[i].model_idx == idx)
+            run_is_done(n, n->runs[i].run, FINISH_ERROR, ERR_DEVICE);
+}
+
+static void turn_worker(struct node *n, uint32_t idx)
+{
+    struct worker_event w;
+    for (uint32_t i = 0; i < NODE_TURN_EVENTS_MAX && n->broken == OK && worker_next(n->models[idx].worker, &w); i++) {
+        struct agent_event e = { .kind = AGENT_RUN_TOKENS };
+        switch (w.kind) {
+        case WORKER_READY:
+            model_is_ready(n, &n->models[idx], &w);
+            break;
+        case WORKER_TOKEN:
+            e.u.tokens.run = w.run;
+            e.u.tokens.tokens = &w.token;
+            e.u.tokens.head_hashes = w.has_head ? &w.head_hash : NULL;
+            e.u.tokens.count = 1;
+            node_handle(n, &e);
+            break;
+        case WORKER_DONE:
+            run_is_done(n, w.run, w.finish, w.error);
+            break;
+        case WORKER_FAILED:
+            model_is_gone(n, idx, &w);
+            break;
+        }
+    }
+}
+
+static void turn_gateway(struct node *n)
+{
+    struct gateway_ask a;
+    for (uint32_t i = 0; i < NODE_TURN_EVENTS_MAX && n->broken == OK && gateway_next(n->gateway, &a); i++) {
+        node_ask(n, &a);
+        gateway_ask_free(&a);
+    }
+}
+
+static void turn_signals(struct node *n)
+{
+    struct signalfd_siginfo s;
+    while (read(n->signal_fd, &s, sizeof s) == sizeof s) {
+        if (s.ssi_signo == SIGHUP)
+            continue;
+        if (n->draining) {
+            n->stopping = true;
+            continue;
+        }
+        n->draining = true;
+        n->drain_until = mono_add_ms(mono_now(), NODE_DRAIN_MS);
+        log_event(LOG_INFO, "draining", "open work is finished, new work is declined; a second signal stops at once");
+        notify_systemd("STOPPING=1");
+        struct agent_event e = { .kind = AGENT_DRAIN };
+        node_handle(n, &e);
+    }
+}
+
+static void turn_clock(struct node *n)
+{
+    if (!mono_reached(mono_now(), agent_deadline(n->agent)))
+        return;
+    struct agent_event e = { .kind = AGENT_TICK };
+    node_handle(n, &e);
+}
+
+static int poll_timeout(const struct node *n)
+{
+    struct mono now = mono_now(), at = mono_min(agent_deadline(n->agent), transport_deadline(n->transport));
+    if (n->waiting_count)
+        at = mono_min(at, mono_add_ms(now, 50));
+    if (n->draining)
+        at = mono_min(at, mono_add_ms(now, 100));
+    at = mono_min(at, mono_add_ms(now, 5000));         /* also feeds the watchdog */
+    return at.us <= now.us ? 0 : (int)((at.us - now.us + 999) / 1000);
+}
+
+static void loop(struct node *n)
+{
+    while (!n->stopping && n->broken == OK) {
+        struct pollfd fds[] = { { .fd = transport_fd(n->transport), .events = POLLIN },
+                                { .fd = n->wake_fd, .events = POLLIN },
+                                { .fd = n->signal_fd, .events = POLLIN } };
+        uint64_t drained;
+        poll(fds, ARRAY_COUNT(fds), poll_timeout(n));
+        ssize_t got = read(n->wake_fd, &drained, sizeof drained);
+        (void)got;
+        turn_transport(n);
+        for (uint32_t i = 0; i < n->model_count; i++)
+            turn_worker(n, i);
+        turn_gateway(n);
+        turn_signals(n);
+        turn_clock(n);
+        node_waiting_tick(n);
+        node_settle(n);
+        notify_systemd("WATCHDOG=1");
+        if (n->draining && (agent_drained(n->agent) || mono_reached(mono_now(), n->drain_until)))
+            n->stopping = true;
+    }
+}
+
+int node_run(const struct config *c, const struct supervised *s)
+{
+    static struct node node;                           /* one node per process; too large for a stack */
+    struct node *n = &node;
+    struct fault why = { { 0 } };
+    memset(n, 0, sizeof *n);
+    n->config = c;
+    n->supervised = s;
+    n->held_last = &n->held_first;
+    n->started = mono_now();
+    log_setup(c->log_level, strcmp(c->log_format, "json") == 0);
+    enum err e = open_node(n, &why);
+    if (e != OK) {
+        log_event(LOG_ERROR, "start_failed", "%s", why.text[0] ? why.text : err_text(e));
+        close_node(n);
+        return NODE_EXIT_CONFIG;
+    }
+    log_event(LOG_INFO, "started", "network=%s mesh=%s:%u api=http://%s:%u restarts=%u", c->network, n->self.host, n->self.port,
+              c->api_host, gateway_port(n->gateway), s ? s->restarts : 0);
+    notify_systemd("READY=1");
+    loop(n);
+    if (n->broken != OK)
+        log_event(LOG_ERROR, "ledger_failed", "%s: nothing was promised in this turn; stopping to reopen", err_text(n->broken));
+    else
+        log_event(LOG_INFO, "stopped", "drained=%s", agent_drained(n->agent) ? "yes" : "no");
+    e = n->broken;
+    close_node(n);
+    return e == OK ? 0 : SUPERVISE_EXIT_AGAIN;
+}

@@ -1,0 +1,118 @@
+/* node_posix.h - the shell around the agent: one loop thread that turns the world into events and effects into deeds.
+ *
+ * A turn:  poll -> transport frames, worker results, gateway asks, ticks -> agent_handle() each
+ *               -> effects are held while the store is dirty -> store_commit() -> held effects are performed in order.
+ * A failed commit performs nothing: the process ends and its supervisor starts it again from what is on disk.
+ *
+ * Owns:    everything a running node has: identity, store, agent, transport, workers, catalog, gateway.
+ * Threads: the loop thread owns all but the inside of workers and gateway.
+ * Effects: all of them.
+ */
+#ifndef TALLYMESH_NODE_NODE_POSIX_H
+#define TALLYMESH_NODE_NODE_POSIX_H
+
+#include "ledger/store_lmdb.h"
+#include "node/agent.h"
+#include "node/catalog_posix.h"
+#include "node/config.h"
+#include "node/gateway_http.h"
+#include "node/identity_posix.h"
+#include "node/supervise_posix.h"
+#include "node/transport_zmq.h"
+#include "node/worker_thread.h"
+
+enum {
+    NODE_RUNS_MAX = 2 * JOBS_MAX, NODE_WAITING_MAX = 128, NODE_TURN_EVENTS_MAX = 512,
+    NODE_DRAIN_MS = 20 * 1000,                             /* SIGTERM: finish what is open for so long at most */
+    NODE_MODEL_WAIT_MS = 3000,                             /* a client may name a model whose adverts are still on their way */
+    NODE_EXIT_CONFIG = 78,                                 /* EX_CONFIG: a restart cures nothing */
+};
+
+struct node_model {                                        /* one served model */
+    const struct config_model *config;
+    const struct catalog_entry *entry;
+    struct worker *worker;
+    struct worker_event speed;                             /* WORKER_READY, once it came */
+    bool ready;
+};
+
+struct node_run { struct run_id run; uint32_t model_idx; };
+
+struct node_waiting {                                      /* a client whose model's header is on its way */
+    struct client_id client;
+    struct hash model;
+    bool has_model;                                        /* false: the name is not known yet */
+    char name[sizeof((struct gateway_ask *)0)->model];
+    struct mono give_up;
+};
+
+struct held_effect {
+    struct agent_effect effect;
+    void *copy;                                            /* bytes the effect points into; freed when performed */
+    struct held_effect *next;
+};
+
+struct node {
+    const struct config *config;
+    const struct supervised *supervised;
+    struct net_id net;
+    struct identity identity;
+    char passphrase[256], api_key[256];
+    struct store *store;
+    struct agent *agent;
+    struct transport *transport;
+    struct catalog *catalog;
+    struct gateway *gateway;
+    struct node_model models[CONFIG_MODELS_MAX];
+    uint32_t model_count;
+    struct node_run runs[NODE_RUNS_MAX];
+    uint32_t run_count;
+    struct node_waiting waiting[NODE_WAITING_MAX];
+    uint32_t waiting_count;
+    struct held_effect *held_first, **held_last;
+    struct link down[64];                                  /* links whose effects failed: the overlay is told next */
+    uint32_t down_count;
+    int wake_fd, signal_fd;
+    struct bootstrap self;
+    struct mono started;
+    bool draining, stopping;
+    struct mono drain_until;
+    enum err broken;                                       /* a commit failed: stop without performing anything */
+};
+
+/* Runs a node until it is told to stop; returns the process's exit code. Worker side of supervise_run(). */
+int node_run(const struct config *c, const struct supervised *s);
+
+struct mono mono_now(void);
+struct wall wall_now(void);
+
+/* ---- effects_posix.c ---- */
+/* Takes all effects the agent has: performs them, or holds them (with copies) while the store is dirty. */
+void node_take_effects(struct node *n);
+/* Commits, then performs what is held. On failure n->broken is set and nothing was performed. */
+void node_settle(struct node *n);
+void node_drop_held(struct node *n);
+
+/* ---- asks_posix.c ---- */
+void node_handle(struct node *n, const struct agent_event *e);
+void node_ask(struct node *n, struct gateway_ask *a);
+void node_header_ready(struct node *n, const struct agent_effect *e);
+void node_header_failed(struct node *n, const struct agent_effect *e);
+void node_waiting_tick(struct node *n);                    /* names that were not known yet; time-outs */
+
+/* ---- status_jansson.c: answers to queries, heap text, free() it ---- */
+char *node_status_json(struct node *n);
+char *node_peers_json(struct node *n);
+char *node_models_json(struct node *n);
+char *node_offers_json(struct node *n);
+bool node_is_ready(struct node *n);
+
+/* ---- metrics_posix.c ---- */
+char *node_metrics_text(struct node *n);
+
+/* ---- runfile_posix.c, notify ---- */
+enum err runfile_write(struct node *n, struct fault *why) MUST_CHECK;
+void runfile_remove(struct node *n);
+void notify_systemd(const char *state);                    /* "READY=1"; nothing without $NOTIFY_SOCKET */
+
+#endif
