@@ -26,7 +26,8 @@ struct catalog_entry {
     struct bytes header;
     struct model_config config;
     struct tokenizer *tokenizer;
-    struct chat *chat;
+    bool has_chat;                                     /* false: a template of no known family; plain completions work */
+    struct chat chat;
     const struct model *model;                         /* NULL if only the header is here */
 };
 

@@ -5,7 +5,7 @@
  *
  *   chat request --parse--> ASK_MODEL name --loop--> gateway_resolved(entry) --tokenise--> ASK_SUBMIT request
  *        --loop--> gateway_accepted, gateway_tokens*, gateway_done | gateway_failed
- *   client gone or stop string matched --> ASK_CANCEL          GET /tally/v1/* and /metrics --> ASK_QUERY --> gateway_reply
+ *   client gone or stop string matched --> ASK_CANCEL          GET /tally/v1/..., /metrics --> ASK_QUERY --> gateway_reply
  *
  * Owns:    connections, their buffers, and copies of everything it is told. Borrows catalog entries (they live until the
  *          catalog closes).

@@ -1,0 +1,156 @@
+/* status_jansson.c - what a node says about itself, as JSON: status, peers, models, offers. Schema: docs/api.md.
+ *
+ * Unsigned 64-bit amounts are strings, because JSON readers round large numbers.
+ */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/node_posix.h"
+
+static json_t *u64(uint64_t v)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64, v);
+    return json_string(text);
+}
+
+static json_t *hex_hash(const struct hash *h)
+{
+    char hex[HASH_HEX_CHARS + 1];
+    hash_format(h, hex);
+    return json_string(hex);
+}
+
+static json_t *hex_key(const struct pubkey *k)
+{
+    char hex[2 * PUBKEY_BYTES + 1];
+    pubkey_format(k, hex);
+    return json_string(hex);
+}
+
+static char *finish_json(json_t *j)
+{
+    char *text = j ? json_dumps(j, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    json_decref(j);
+    return text;
+}
+
+bool node_is_ready(struct node *n)
+{
+    for (uint32_t i = 0; i < n->model_count; i++)
+        if (!n->models[i].ready)
+            return false;
+    return !n->draining && (agent_joined(n->agent) || n->config->bootstrap_count == 0);
+}
+
+static json_t *served_models(struct node *n)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < n->model_count; i++) {
+        const struct node_model *m = &n->models[i];
+        json_array_append_new(list, json_pack("{s:s, s:o, s:b, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
+            "name", m->entry->name, "id", hex_hash(&m->entry->id), "ready", m->ready, "backend", m->ready ? m->speed.text : "",
+            "context", (int)m->speed.context, "slots", (int)m->config->slots,
+            "prefill_millitokens_s", u64(m->speed.prefill_millitokens_s), "decode_millitokens_s", u64(m->speed.decode_millitokens_s),
+            "price_input", u64(m->config->price_input), "price_cached", u64(m->config->price_cached),
+            "price_output", u64(m->config->price_output)));
+    }
+    return list;
+}
+
+char *node_status_json(struct node *n)
+{
+    struct node_id self = node_id_of(&n->identity.node_public);
+    const struct agent_counters *c = agent_counters(n->agent);
+    char boot[BOOTSTRAP_CHARS_MAX + 1];
+    struct ledger_totals t;
+    memset(&t, 0, sizeof t);
+    bootstrap_format(&n->self, boot);
+    enum err e = ledger_totals(agent_ledger(n->agent), &t);
+    const char *state = n->draining ? "draining" : node_is_ready(n) ? "ready" : agent_joined(n->agent) ? "loading" : "joining";
+    json_t *j = json_pack("{s:s, s:s, s:o, s:o, s:s, s:s, s:i, s:s, s:i, s:I, s:o}",
+        "version", TALLY_VERSION, "network", n->config->network, "id", hex_hash(&self.h), "key", hex_key(&n->identity.node_public),
+        "state", state, "host", n->self.host, "port", n->self.port, "bootstrap", boot,
+        "peers", (int)overlay_peer_count(agent_overlay(n->agent)),
+        "uptime_ms", (json_int_t)mono_ms_between(n->started, mono_now()), "models", served_models(n));
+    if (!j)
+        return NULL;
+    if (n->identity.has_cert)
+        json_object_set_new(j, "owner", hex_key(&n->identity.owner_public));
+    json_object_set_new(j, "restarts", json_integer(n->supervised ? n->supervised->restarts : 0));
+    json_object_set_new(j, "jobs", json_pack("{s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "open_provider", (int)c->jobs_open_provider, "open_requester", (int)c->jobs_open_requester, "served", u64(c->jobs_served),
+        "requested", u64(c->requests), "local", u64(c->requests_local), "failed", u64(c->requests_failed),
+        "failovers", u64(c->failovers), "tokens_out", u64(c->tokens_out)));
+    if (e == OK)
+        json_object_set_new(j, "ledger", json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}",
+            "receipts", u64(t.receipts), "jobs", u64(t.jobs), "earned_pico", u64(t.earned.v), "earned_pending_pico", u64(t.earned_pending.v),
+            "spent_pico", u64(t.spent.v), "spent_pending_pico", u64(t.spent_pending.v)));
+    return finish_json(j);
+}
+
+char *node_peers_json(struct node *n)
+{
+    json_t *list = json_array();
+    struct overlay_peer p;
+    size_t cursor = 0;
+    while (overlay_peer_each(agent_overlay(n->agent), &cursor, &p)) {
+        json_t *j = json_pack("{s:o, s:s, s:i, s:i, s:b, s:I}", "id", hex_hash(&p.record->id.h), "host", p.record->at.host,
+                              "port", p.record->at.port, "rtt_us", (int)p.rtt_us, "outbound", p.outbound,
+                              "up_ms", (json_int_t)mono_ms_between(p.up_since, mono_now()));
+        if (j && p.record->has_cert)
+            json_object_set_new(j, "owner", hex_key(&p.record->cert.owner));
+        json_array_append_new(list, j);
+    }
+    return finish_json(json_pack("{s:o}", "peers", list));
+}
+
+static const char *tier_name(enum tier t)
+{
+    switch (t) {
+    case TIER_EDGE:
+        return "edge";
+    case TIER_REGIONAL:
+        return "regional";
+    case TIER_FACTORY:
+        return "factory";
+    }
+    return "";
+}
+
+char *node_models_json(struct node *n)
+{
+    static struct advert a;                            /* large; the loop is one thread */
+    json_t *list = json_array();
+    struct node_id self = node_id_of(&n->identity.node_public);
+    size_t cursor = 0;
+    while (overlay_advert_each(agent_overlay(n->agent), mono_now(), &cursor, &a)) {
+        struct overlay_peer p;
+        bool linked = overlay_peer_find(agent_overlay(n->agent), &a.node.id, &p);
+        json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:b, s:i, s:s, s:s, s:i, s:i, s:i, s:o, s:o, s:o, s:s, s:s, s:o, s:i}",
+            "model", a.model_name, "model_id", hex_hash(&a.model), "provider", hex_hash(&a.node.id.h),
+            "self", node_id_equal(&self, &a.node.id), "context", (int)a.context_tokens, "backend", a.backend, "device", a.device,
+            "slots", (int)a.slots, "prefill_millitokens_s", (int)a.prefill_mtps, "decode_millitokens_s", (int)a.decode_mtps,
+            "price_input", u64(a.prices.input), "price_cached", u64(a.prices.cached_input), "price_output", u64(a.prices.output),
+            "jurisdiction", a.jurisdiction, "tier", tier_name(a.tier), "energy_mj_per_1k", u64(a.energy_mj_per_1000),
+            "rtt_us", linked ? (int)p.rtt_us : 0));
+    }
+    return finish_json(json_pack("{s:o}", "adverts", list));
+}
+
+char *node_offers_json(struct node *n)
+{
+    static struct offer_view offers[64];
+    uint32_t count = agent_offers(n->agent, mono_now(), offers, ARRAY_COUNT(offers));
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < count; i++)
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:I, s:i, s:i, s:b, s:b, s:s}",
+            "model_id", hex_hash(&offers[i].model), "requester", hex_key(&offers[i].requester),
+            "price_input_max", u64(offers[i].price_input_max), "price_output_max", u64(offers[i].price_output_max),
+            "age_ms", (json_int_t)offers[i].age_ms, "output_max", (int)offers[i].output_max, "prompt_tokens", (int)offers[i].prompt_count,
+            "gossiped", offers[i].gossiped, "bid", offers[i].bid, "declined", offers[i].bid ? "" : err_text(offers[i].declined)));
+    return finish_json(json_pack("{s:o}", "offers", list));
+}
