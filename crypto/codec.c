@@ -53,7 +53,7 @@ void write_uint(struct writer *w, uint64_t v)
 
 void write_bin(struct writer *w, struct bytes b)
 {
-    if (b.len > UINT32_MAX) {                                  /* msgpack-c would cut the length to 32 bits */
+    if ((uint64_t)b.len > UINT32_MAX) {                             /* msgpack-c would cut the length to 32 bits */
         w->failed = true;
         return;
     }
