@@ -77,9 +77,9 @@ struct job {
     struct hash model;
     char model_label[MODEL_LABEL_CHARS_MAX + 1];           /* display only, as known when the job began; may be empty */
     struct pico reserved;                                  /* what this job holds of its peer's pending sum */
-    bool has_claim;                                        /* a co-signed one; claim_index is the latest's */
+    uint64_t claims;                                       /* co-signed claims kept: 0 = none, else the latest has index claim_index */
     uint64_t claim_index;
-    struct tokens tokens;                                  /* of the latest co-signed claim, or of the receipt once there is one */
+    struct tokens tokens;                                  /* of the latest co-signed claim */
     struct pico cost;
     uint64_t output_offset;
     struct hash parent;

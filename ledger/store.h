@@ -35,8 +35,7 @@
     X(STORE_NOTE, "note")                            /* terms hash, side -> body, signature */                         \
     X(STORE_SECRET, "secret")                        /* terms hash, part -> encrypted opening */                       \
     X(STORE_SECRET_DUE, "secret_due")                /* wall ms, terms hash -> nothing */                              \
-    X(STORE_EVIDENCE, "evidence")                    /* role, peer, seq -> the other body, signature */      \
-    X(STORE_CHANNEL_SEQ, "channel_seq")              /* role, peer, seq -> local number */
+    X(STORE_EVIDENCE, "evidence")                    /* role, peer, seq -> the other body, signature */
 
 enum store_table {
 #define X(name, text) name,

@@ -1,0 +1,63 @@
+#include "kernels/backend.h"
+
+#include <string.h>
+
+#include "kernels/conformance.h"
+#include "kernels/exact_math.h"
+
+#if defined(TM_X86_BACKENDS)
+#include "kernels/ops_avx2.h"
+#include "kernels/ops_avx512.h"
+
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+static bool has_avx512vnni(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
+static bool always(void) { return true; }
+
+/* Best first. */
+static const struct {
+    const struct ops *ops;
+    bool (*runs_here)(void);
+} BACKENDS[] = {
+#if defined(TM_X86_BACKENDS)
+    { &ops_avx512, has_avx512vnni },
+    { &ops_avx2, has_avx2 },
+#endif
+    { &ops_ref, always },
+};
+
+const struct ops *backend_at(size_t i)
+{
+    for (size_t k = 0; k < ARRAY_COUNT(BACKENDS); k++)
+        if (BACKENDS[k].runs_here() && i-- == 0)
+            return BACKENDS[k].ops;
+    return NULL;
+}
+
+const struct ops *backend_find(const char *name)
+{
+    for (size_t i = 0; backend_at(i); i++)
+        if (!name || strcmp(backend_at(i)->name, name) == 0)
+            return backend_at(i);
+    return NULL;
+}
+
+enum err backend_self_test(const struct ops *ops)
+{
+    if (numerics_check_fpu() != OK)
+        return ERR_DEVICE;
+    for (int c = 0; c < CONFORMANCE_COUNT; c++)
+        if (conformance_digest(ops, (enum conformance_case)c) != conformance_expected((enum conformance_case)c))
+            return ERR_DEVICE;
+    return OK;
+}

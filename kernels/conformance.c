@@ -1,0 +1,362 @@
+#include "kernels/conformance.h"
+
+#include <string.h>
+
+#include "kernels/exact_math.h"
+#include "kernels/sampler.h"
+
+const char *conformance_name(enum conformance_case c)
+{
+    static const char *const names[] = {
+#define X(name, digest) #name,
+        CONFORMANCE_TABLE(X)
+#undef X
+    };
+    ENSURE(c < CONFORMANCE_COUNT);
+    return names[c];
+}
+
+uint64_t conformance_expected(enum conformance_case c)
+{
+    static const uint64_t digests[] = {
+#define X(name, digest) digest,
+        CONFORMANCE_TABLE(X)
+#undef X
+    };
+    ENSURE(c < CONFORMANCE_COUNT);
+    return digests[c];
+}
+
+/* FNV-1a over the bytes of 32-bit words, least significant first, so that it does not depend on the host. */
+static uint64_t add_word(uint64_t h, uint32_t word)
+{
+    for (int i = 0; i < 4; i++)
+        h = (h ^ (word >> 8 * i & 0xff)) * 0x100000001b3ull;
+    return h;
+}
+
+static uint64_t add_floats(uint64_t h, const float *x, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        h = add_word(h, float_bits(x[i]));
+    return h;
+}
+
+static uint64_t add_ints(uint64_t h, const int32_t *x, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        h = add_word(h, (uint32_t)x[i]);
+    return h;
+}
+
+static const uint64_t EMPTY = 0xcbf29ce484222325ull;
+
+/* In [-1, 1) mostly; now and then zero, a subnormal, or something up to 2^20. */
+static float value(struct rng *r)
+{
+    uint64_t bits = rng_next(r);
+    float x = (float)(int32_t)(bits >> 40) * 0x1p-23f - 1.0f;
+    switch (bits & 31) {
+    case 0:
+        return 0.0f;
+    case 1:
+        return x * 0x1p-130f;
+    case 2:
+        return x * 0x1p20f;
+    }
+    return x;
+}
+
+static void values(struct rng *r, float *x, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        x[i] = value(r);
+}
+
+static void small_ints(struct rng *r, int8_t *q, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        q[i] = (int8_t)((int32_t)rng_below(r, 255) - 127);
+}
+
+enum { COLS = 608, BLOCKS = 3, TOKENS = 3, ROWS = 37, HEAD = 80 };
+
+struct quantized {
+    struct acts acts;
+    int8_t q[TOKENS * BLOCKS * ACT_BLOCK];
+    float d[TOKENS * BLOCKS];
+    int32_t sums[TOKENS * BLOCKS * 8];
+};
+
+static void quantize_tokens(const struct ops *ops, struct rng *r, struct quantized *x)
+{
+    float in[COLS];
+    x->acts = (struct acts){ .cols = COLS, .q = x->q, .d = x->d, .sums = x->sums };
+    for (uint32_t t = 0; t < TOKENS; t++) {
+        values(r, in, COLS);
+        (void)ops->quantize(in, &x->acts, t);
+    }
+}
+
+static uint64_t digest_quantize(const struct ops *ops, struct rng *r)
+{
+    struct quantized x;
+    quantize_tokens(ops, r, &x);
+    uint64_t h = EMPTY;
+    for (uint32_t i = 0; i < ARRAY_COUNT(x.q); i++)
+        h = add_word(h, (uint8_t)x.q[i]);
+    return add_ints(add_floats(h, x.d, ARRAY_COUNT(x.d)), x.sums, ARRAY_COUNT(x.sums));
+}
+
+static uint64_t digest_quantize_head(const struct ops *ops, struct rng *r)
+{
+    float in[HEAD], d;
+    int8_t q[HEAD];
+    uint64_t h = EMPTY;
+    for (int round = 0; round < 8; round++) {
+        values(r, in, HEAD);
+        (void)ops->quantize_head(in, HEAD, q, &d);
+        h = add_floats(h, &d, 1);
+        for (uint32_t i = 0; i < HEAD; i++)
+            h = add_word(h, (uint8_t)q[i]);
+    }
+    return h;
+}
+
+static uint64_t digest_matmul_q8(const struct ops *ops, struct rng *r)
+{
+    uint8_t data[ROWS * (COLS / Q8_BLOCK) * Q8_BLOCK_BYTES];
+    _Alignas(OPS_ALIGN) uint8_t packed[ROWS * (COLS / Q8_BLOCK) * Q8_BLOCK_BYTES * 2];
+    struct quantized x;
+    float y[TOKENS * ROWS];
+    rng_bytes(r, data, sizeof data);
+    for (uint32_t b = 0; b < sizeof data / Q8_BLOCK_BYTES; b++)
+        data[b * Q8_BLOCK_BYTES + 1] &= 0x3b;          /* scales positive, at most 1.0; some are subnormal */
+    struct matrix w = { .type = TENSOR_Q8_0, .rows = ROWS, .cols = COLS, .data = data };
+    if (ops->packed_bytes(ROWS, COLS) > 0) {
+        ENSURE(ops->packed_bytes(ROWS, COLS) <= sizeof packed);
+        ops->pack_q8(&w, packed);
+        w.packed = packed;
+    }
+    quantize_tokens(ops, r, &x);
+    ops->matmul_q8(&w, &x.acts, TOKENS, 0, ROWS, y, ROWS);
+    return add_floats(EMPTY, y, ARRAY_COUNT(y));
+}
+
+static uint64_t digest_matmul_float(const struct ops *ops, struct rng *r, enum tensor_type type)
+{
+    enum { FEW = 5 };
+    float weights[FEW * COLS], x[TOKENS * COLS], y[TOKENS * FEW];
+    values(r, x, ARRAY_COUNT(x));
+    values(r, weights, ARRAY_COUNT(weights));
+    if (type == TENSOR_F16)
+        for (uint32_t i = 0; i < ARRAY_COUNT(weights); i++)
+            weights[i] = float_from_bits((uint32_t)(rng_next(r) & 0xbbffbbffu));   /* two halves below 2 */
+    struct matrix w = { .type = type, .rows = FEW, .cols = COLS, .data = (const uint8_t *)weights };
+    ops->matmul_float(&w, x, TOKENS, 0, FEW, y, FEW);
+    return add_floats(EMPTY, y, ARRAY_COUNT(y));
+}
+
+static uint64_t digest_rmsnorm(const struct ops *ops, struct rng *r)
+{
+    float x[COLS], w[COLS], y[COLS];
+    values(r, x, COLS);
+    values(r, w, COLS);
+    (void)ops->rmsnorm(x, w, COLS - 7, 1e-5f, y);
+    return add_floats(EMPTY, y, COLS - 7);
+}
+
+static uint64_t digest_gate(const struct ops *ops, struct rng *r)
+{
+    float g[COLS], u[COLS], y[COLS];
+    values(r, g, COLS);
+    values(r, u, COLS);
+    for (uint32_t i = 0; i < COLS; i++)
+        g[i] = g[i] * 100.0f;
+    (void)ops->gate(g, u, COLS - 5, y);
+    return add_floats(EMPTY, y, COLS - 5);
+}
+
+static uint64_t digest_add(const struct ops *ops, struct rng *r)
+{
+    float x[COLS], y[COLS];
+    values(r, x, COLS);
+    values(r, y, COLS);
+    ops->add(x, y, COLS - 3);
+    return add_floats(EMPTY, x, COLS);
+}
+
+static uint64_t digest_rope(const struct ops *ops, struct rng *r)
+{
+    float v[HEAD], cs[HEAD];
+    values(r, v, HEAD);
+    values(r, cs, HEAD);
+    ops->rope(v, cs, 37);
+    return add_floats(EMPTY, v, HEAD);
+}
+
+static uint64_t digest_attn_scores(const struct ops *ops, struct rng *r)
+{
+    _Alignas(OPS_ALIGN) int8_t keys[TILE * HEAD];
+    int8_t q[HEAD];
+    int32_t scores[TILE];
+    small_ints(r, keys, sizeof keys);
+    small_ints(r, q, sizeof q);
+    ops->attn_scores(q, keys, HEAD, scores);
+    return add_ints(EMPTY, scores, TILE);
+}
+
+static uint64_t digest_attn_softmax(const struct ops *ops, struct rng *r)
+{
+    static const uint32_t counts[] = { 1, 2, 15, 16, 17, 63, 64 };
+    uint64_t h = EMPTY;
+    for (uint32_t k = 0; k < ARRAY_COUNT(counts); k++) {
+        int32_t scores[TILE];
+        float dk[TILE], dv[TILE];
+        struct attn_tile tile;
+        for (uint32_t i = 0; i < TILE; i++) {
+            scores[i] = (int32_t)rng_below(r, 2000001) - 1000000;
+            dk[i] = (float)rng_below(r, 1000) * 1e-4f;
+            dv[i] = (float)rng_below(r, 1000) * 1e-3f;
+        }
+        (void)ops->attn_softmax(scores, 1e-4f, dk, dv, counts[k], &tile);
+        h = add_floats(h, (float[]){ tile.max, tile.l, tile.g }, 3);
+        for (uint32_t i = 0; i < TILE; i++)
+            h = add_word(h, (uint32_t)tile.u[i]);
+    }
+    return h;
+}
+
+static uint64_t digest_attn_values(const struct ops *ops, struct rng *r)
+{
+    _Alignas(OPS_ALIGN) int8_t tile[TILE * HEAD];
+    int16_t u[TILE];
+    int32_t sums[HEAD];
+    small_ints(r, tile, sizeof tile);
+    for (uint32_t i = 0; i < TILE; i++)
+        u[i] = (int16_t)rng_below(r, 32513);
+    ops->attn_values(u, tile, HEAD, sums);
+    return add_ints(EMPTY, sums, HEAD);
+}
+
+static uint64_t digest_attn_fold(const struct ops *ops, struct rng *r)
+{
+    float o[HEAD];
+    int32_t sums[HEAD];
+    values(r, o, HEAD);
+    for (uint32_t i = 0; i < HEAD; i++)
+        sums[i] = (int32_t)rng_below(r, 1u << 29) - (1 << 28);
+    ops->attn_fold(o, sums, 0x1p-3f, 0.3f, HEAD);
+    return add_floats(EMPTY, o, HEAD);
+}
+
+static uint64_t digest_attn_merge(const struct ops *ops, struct rng *r)
+{
+    float o[HEAD], part[HEAD];
+    values(r, o, HEAD);
+    values(r, part, HEAD);
+    ops->attn_merge(o, part, 0x1p-3f, 0x1p-120f, HEAD);
+    return add_floats(EMPTY, o, HEAD);
+}
+
+static uint64_t digest_each(struct rng *r, void (*each)(const float *, uint32_t, float *))
+{
+    float x[COLS], y[COLS];
+    values(r, x, COLS);
+    for (uint32_t i = 0; i < COLS; i++)
+        x[i] = x[i] * 130.0f;
+    each(x, COLS - 1, y);
+    return add_floats(EMPTY, y, COLS - 1);
+}
+
+static uint64_t digest_ln(struct rng *r)
+{
+    uint64_t h = EMPTY;
+    for (int i = 0; i < 500; i++) {
+        float x = float_from_bits(0x00800000u + (uint32_t)rng_below(r, 0x7f000000u));
+        float y = exact_ln(x);
+        h = add_floats(h, &y, 1);
+    }
+    return h;
+}
+
+static uint64_t digest_rotation(struct rng *r)
+{
+    uint64_t h = EMPTY;
+    double ln_base = exact_ln64(10000.0);
+    for (int i = 0; i < 200; i++) {
+        double rate = exact_rope_rate(ln_base, (uint32_t)rng_below(r, 40), 80, 1.0, 1.0);
+        struct rotation at = exact_rotation(rate, (uint32_t)rng_below(r, 1u << 20));
+        h = add_floats(h, (float[]){ at.cos, at.sin }, 2);
+    }
+    return h;
+}
+
+static uint64_t digest_sampler(struct rng *r)
+{
+    float logits[COLS];
+    _Alignas(8) uint8_t scratch[COLS * 8];
+    uint64_t h = EMPTY;
+    ENSURE(sampler_scratch_bytes(COLS) <= sizeof scratch);
+    values(r, logits, COLS);
+    for (uint32_t i = 0; i < COLS; i++)
+        logits[i] = logits[i] > 1.0f || logits[i] < -1.0f ? 0.0f : logits[i] * 8.0f;
+    for (uint32_t i = 0; i < 16; i++) {
+        struct sampler_params p = { .temperature_micro = 500000 + i * 100000, .top_k = i % 3 * 40,
+                                    .top_p_micro = 1000000 - i % 4 * 90000, .seed = rng_next(r) };
+        uint32_t token = 0;
+        if (sampler_pick(logits, COLS, &p, i, scratch, &token) != OK)
+            return 0;
+        h = add_word(h, token);
+    }
+    return h;
+}
+
+uint64_t conformance_digest(const struct ops *ops, enum conformance_case c)
+{
+    struct rng r;
+    rng_init(&r, 1000 + (uint64_t)c);
+    switch (c) {
+    case CONFORMANCE_QUANTIZE:
+        return digest_quantize(ops, &r);
+    case CONFORMANCE_QUANTIZE_HEAD:
+        return digest_quantize_head(ops, &r);
+    case CONFORMANCE_MATMUL_Q8:
+        return digest_matmul_q8(ops, &r);
+    case CONFORMANCE_MATMUL_F16:
+        return digest_matmul_float(ops, &r, TENSOR_F16);
+    case CONFORMANCE_MATMUL_F32:
+        return digest_matmul_float(ops, &r, TENSOR_F32);
+    case CONFORMANCE_RMSNORM:
+        return digest_rmsnorm(ops, &r);
+    case CONFORMANCE_GATE:
+        return digest_gate(ops, &r);
+    case CONFORMANCE_ADD:
+        return digest_add(ops, &r);
+    case CONFORMANCE_ROPE:
+        return digest_rope(ops, &r);
+    case CONFORMANCE_ATTN_SCORES:
+        return digest_attn_scores(ops, &r);
+    case CONFORMANCE_ATTN_SOFTMAX:
+        return digest_attn_softmax(ops, &r);
+    case CONFORMANCE_ATTN_VALUES:
+        return digest_attn_values(ops, &r);
+    case CONFORMANCE_ATTN_FOLD:
+        return digest_attn_fold(ops, &r);
+    case CONFORMANCE_ATTN_MERGE:
+        return digest_attn_merge(ops, &r);
+    case CONFORMANCE_EXP2:
+        return digest_each(&r, ops->exp2_each);
+    case CONFORMANCE_EXP:
+        return digest_each(&r, ops->exp_each);
+    case CONFORMANCE_LN:
+        return digest_ln(&r);
+    case CONFORMANCE_ROTATION:
+        return digest_rotation(&r);
+    case CONFORMANCE_SAMPLER:
+        return digest_sampler(&r);
+    case CONFORMANCE_COUNT:
+        break;
+    }
+    return 0;
+}

@@ -1,0 +1,456 @@
+#include "kernels/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/backend.h"
+#include "kernels/exact_math.h"
+#include "kernels/model.h"
+#include "kernels/pool_posix.h"
+#include "kernels/quant.h"
+#include "kernels/transformer.h"
+
+enum {
+    SLOTS_DEFAULT = 8,
+    PREFILL_CHUNK_DEFAULT = 64,
+    PREFILL_CHUNK_MAX = 4096,
+    KV_TOKENS_DEFAULT = 8192,
+    LOGIT_ROWS = 16                  /* wanted rows that share one reading of the output matrix */
+};
+
+/* A job in its slot. Known tokens: the prompt, then what was sampled. `done` of them are in the cache; while the job
+ * lives done < known, and it is generating when known - done == 1 and the prompt has been read. */
+struct job {
+    bool active;
+    uint64_t id;
+    uint32_t *tokens;                /* (n + max_tokens) */
+    uint32_t known, done, end;       /* end = n + max_tokens */
+    uint32_t stop_ids[ENGINE_STOP_IDS_MAX];
+    uint32_t n_stop;
+    struct sampler_params params;
+    bool want_head_bytes;
+};
+
+struct engine {
+    const struct model *model;
+    const struct ops *ops;
+    struct pool *pool;
+    struct transformer transformer;
+    uint32_t slots, prefill_chunk, rows_max, context;
+    uint32_t first_slot;             /* whose prompt is served first; moves on with every step */
+    struct job *jobs;                /* (slots) */
+    struct row *rows;                /* (rows_max): the batch */
+    float *logits;                   /* (LOGIT_ROWS, vocab) */
+    void *sampler_scratch;
+    uint8_t *heads;                  /* (slots, head bytes) */
+};
+
+/* --- opening -------------------------------------------------------------------------------------------------- */
+
+static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+static enum err check_options(const struct engine_options *o, struct fault *why)
+{
+    if (o->threads > ENGINE_THREADS_MAX)
+        return fault_set(why, ERR_ARG, "threads: %u is over %d", o->threads, ENGINE_THREADS_MAX);
+    if (o->slots_max > ENGINE_SLOTS_MAX)
+        return fault_set(why, ERR_ARG, "slots_max: %u is over %d", o->slots_max, ENGINE_SLOTS_MAX);
+    if (o->prefill_chunk > PREFILL_CHUNK_MAX)
+        return fault_set(why, ERR_ARG, "prefill_chunk: %u is over %d", o->prefill_chunk, PREFILL_CHUNK_MAX);
+    return OK;
+}
+
+static enum err allocate(struct engine *e)
+{
+    uint32_t vocab = e->model->config.vocab;
+    e->jobs = calloc(e->slots, sizeof *e->jobs);
+    e->rows = calloc(e->rows_max, sizeof *e->rows);
+    e->logits = calloc((size_t)LOGIT_ROWS * vocab, sizeof *e->logits);
+    e->sampler_scratch = malloc(sampler_scratch_bytes(vocab));
+    e->heads = calloc(e->slots + 1u, engine_head_bytes(e));
+    return e->jobs && e->rows && e->logits && e->sampler_scratch && e->heads ? OK : ERR_MEMORY;
+}
+
+static enum err build(struct engine *e, const struct engine_options *o, struct fault *why)
+{
+    const struct model_config *c = &e->model->config;
+    e->ops = backend_find(o->backend);
+    if (!e->ops)
+        return fault_set(why, ERR_NOT_FOUND, "no backend \"%.16s\" on this machine", o->backend ? o->backend : "");
+    if (backend_self_test(e->ops) != OK)
+        return fault_set(why, ERR_DEVICE, "backend %s does not compute what NV1 says", e->ops->name);
+    enum err err = pool_open(o->threads ? o->threads : 1, &e->pool);
+    if (err != OK)
+        return fault_set(why, err, "compute threads could not be started");
+    e->slots = o->slots_max ? o->slots_max : SLOTS_DEFAULT;
+    e->prefill_chunk = o->prefill_chunk ? o->prefill_chunk : PREFILL_CHUNK_DEFAULT;
+    e->rows_max = e->slots + e->prefill_chunk;
+    uint32_t context = min_u32(c->context, TRANSFORMER_POSITIONS_MAX);
+    uint32_t tokens = o->kv_tokens_max ? o->kv_tokens_max : min_u32(context, KV_TOKENS_DEFAULT);
+    uint32_t pages = tokens / CHUNK + (tokens % CHUNK != 0);
+    uint32_t pages_per_slot = min_u32(pages, (context + CHUNK - 1) / CHUNK);
+    e->context = min_u32(context, pages_per_slot * CHUNK);
+    err = transformer_init(&e->transformer, e->model, e->ops, e->pool, e->rows_max, e->slots, pages, pages_per_slot, why);
+    if (err != OK)
+        return err;
+    err = allocate(e);
+    return err == OK ? OK : fault_set(why, err, "not enough memory for the logits");
+}
+
+enum err engine_open(const struct model *model, const struct engine_options *options, struct engine **out,
+                     struct fault *why)
+{
+    enum err err = check_options(options, why);
+    if (err != OK)
+        return err;
+    struct engine *e = calloc(1, sizeof *e);
+    if (!e)
+        return fault_set(why, ERR_MEMORY, "not enough memory for an engine");
+    e->model = model;
+    err = build(e, options, why);
+    if (err != OK) {
+        engine_close(e);
+        return err;
+    }
+    *out = e;
+    return OK;
+}
+
+void engine_close(struct engine *e)
+{
+    if (!e)
+        return;
+    for (uint32_t i = 0; e->jobs && i < e->slots; i++)
+        free(e->jobs[i].tokens);
+    free(e->heads);
+    free(e->sampler_scratch);
+    free(e->logits);
+    free(e->rows);
+    free(e->jobs);
+    if (e->transformer.model)
+        transformer_fini(&e->transformer);
+    pool_close(e->pool);
+    free(e);
+}
+
+const char *engine_backend(const struct engine *e) { return e->ops->name; }
+
+uint32_t engine_context(const struct engine *e) { return e->context; }
+
+size_t engine_head_bytes(const struct engine *e)
+{
+    return quant_head_bytes(e->transformer.head.type, e->model->config.dim);
+}
+
+enum err engine_self_test(const struct engine *e) { return backend_self_test(e->ops); }
+
+/* --- jobs come and go ----------------------------------------------------------------------------------------- */
+
+static struct job *find_job(const struct engine *e, uint64_t id)
+{
+    for (uint32_t i = 0; i < e->slots; i++)
+        if (e->jobs[i].active && e->jobs[i].id == id)
+            return &e->jobs[i];
+    return NULL;
+}
+
+static bool tokens_are_known(const struct engine *e, const uint32_t *tokens, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (tokens[i] >= e->model->config.vocab)
+            return false;
+    return true;
+}
+
+/* The first free slot with pages for `positions`. */
+static enum err take_slot(struct engine *e, uint32_t positions, uint32_t *slot)
+{
+    for (uint32_t i = 0; i < e->slots; i++) {
+        if (e->jobs[i].active)
+            continue;
+        *slot = i;
+        return kvcache_reserve(&e->transformer.kv, i, positions);
+    }
+    return ERR_CAPACITY;
+}
+
+static void end_job(struct engine *e, struct job *j)
+{
+    kvcache_release(&e->transformer.kv, (uint32_t)(j - e->jobs));
+    free(j->tokens);
+    *j = (struct job){ 0 };
+}
+
+enum err engine_start(struct engine *e, const struct engine_job *job)
+{
+    if (job->n == 0 || job->max_tokens == 0 || job->n_stop > ENGINE_STOP_IDS_MAX)
+        return ERR_ARG;
+    if (sampler_params_check(&job->params) != OK || !tokens_are_known(e, job->tokens, job->n))
+        return ERR_ARG;
+    if (find_job(e, job->id))
+        return ERR_EXISTS;
+    uint64_t end = (uint64_t)job->n + job->max_tokens;
+    if (end > e->context)
+        return ERR_CONTEXT;
+    uint32_t *tokens = calloc((size_t)end, sizeof *tokens);
+    if (!tokens)
+        return ERR_MEMORY;
+    uint32_t slot;
+    enum err err = take_slot(e, (uint32_t)end, &slot);
+    if (err != OK) {
+        free(tokens);
+        return err;
+    }
+    memcpy(tokens, job->tokens, job->n * sizeof *tokens);
+    struct job *j = &e->jobs[slot];
+    *j = (struct job){ .active = true, .id = job->id, .tokens = tokens, .known = job->n, .end = (uint32_t)end,
+                       .n_stop = job->n_stop, .params = job->params, .want_head_bytes = job->want_head_bytes };
+    if (job->n_stop > 0)
+        memcpy(j->stop_ids, job->stop_ids, job->n_stop * sizeof *j->stop_ids);
+    return OK;
+}
+
+enum err engine_cancel(struct engine *e, uint64_t id)
+{
+    struct job *j = find_job(e, id);
+    if (!j)
+        return ERR_NOT_FOUND;
+    end_job(e, j);
+    return OK;
+}
+
+uint32_t engine_active(const struct engine *e)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < e->slots; i++)
+        n += e->jobs[i].active;
+    return n;
+}
+
+bool engine_idle(const struct engine *e) { return engine_active(e) == 0; }
+
+uint64_t engine_backlog(const struct engine *e)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < e->slots; i++)
+        if (e->jobs[i].active)
+            n += e->jobs[i].known - e->jobs[i].done - 1;
+    return n;
+}
+
+/* --- a step --------------------------------------------------------------------------------------------------- */
+
+static void add_rows(struct engine *e, uint32_t slot, uint32_t count, uint32_t *n)
+{
+    struct job *j = &e->jobs[slot];
+    for (uint32_t i = 0; i < count; i++, j->done++) {
+        ENSURE(*n < e->rows_max);
+        e->rows[(*n)++] = (struct row){ .slot = slot, .position = j->done, .token = j->tokens[j->done],
+                                        .want = j->done + 1 == j->known };
+    }
+}
+
+/* Everybody's newest token, then as much of the prompts as fits, beginning with another slot each time. */
+static uint32_t plan(struct engine *e)
+{
+    uint32_t n = 0, budget = e->prefill_chunk;
+    for (uint32_t i = 0; i < e->slots; i++)
+        if (e->jobs[i].active && e->jobs[i].known - e->jobs[i].done == 1)
+            add_rows(e, i, 1, &n);
+    for (uint32_t i = 0; i < e->slots && budget > 0; i++) {
+        uint32_t slot = (e->first_slot + i) % e->slots;
+        uint32_t waiting = e->jobs[slot].active ? e->jobs[slot].known - e->jobs[slot].done : 0;
+        uint32_t count = min_u32(waiting, budget);
+        budget -= count;
+        add_rows(e, slot, count, &n);
+    }
+    e->first_slot = (e->first_slot + 1) % e->slots;
+    return n;
+}
+
+static enum engine_finish finish_of(const struct job *j, uint32_t token)
+{
+    for (uint32_t i = 0; i < j->n_stop; i++)
+        if (j->stop_ids[i] == token)
+            return ENGINE_STOP;
+    return j->known == j->end ? ENGINE_LENGTH : ENGINE_RUNNING;
+}
+
+/* The result of wanted row w with its logits. The job ends here if it is finished. */
+static struct engine_output deliver(struct engine *e, uint32_t w, const float *logits)
+{
+    const struct row *row = &e->rows[e->transformer.wanted[w]];
+    struct job *j = &e->jobs[row->slot];
+    struct engine_output out = { .id = j->id, .position = j->known };
+    out.error = sampler_pick(logits, e->model->config.vocab, &j->params, j->known, e->sampler_scratch, &out.token);
+    if (out.error != OK) {
+        out.finish = ENGINE_ERROR;
+        end_job(e, j);
+        return out;
+    }
+    if (j->want_head_bytes) {
+        uint8_t *head = e->heads + row->slot * engine_head_bytes(e);
+        transformer_head_bytes(&e->transformer, w, head);
+        out.head = bytes_of(head, engine_head_bytes(e));
+    }
+    j->tokens[j->known++] = out.token;
+    out.finish = finish_of(j, out.token);
+    if (out.finish != ENGINE_RUNNING)
+        end_job(e, j);
+    return out;
+}
+
+/* Jobs with a failed row end with an error; their other rows count for nothing. */
+static size_t end_failed(struct engine *e, uint32_t n_rows, struct engine_output *out)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < n_rows; i++) {
+        struct job *j = &e->jobs[e->rows[i].slot];
+        if (!transformer_row_failed(&e->transformer, i) || !j->active)
+            continue;
+        out[n++] = (struct engine_output){ .id = j->id, .finish = ENGINE_ERROR, .error = ERR_NUMERIC,
+                                           .position = j->known };
+        end_job(e, j);
+    }
+    return n;
+}
+
+enum err engine_step(struct engine *e, struct engine_output *out, size_t cap, size_t *n)
+{
+    ENSURE(cap >= e->slots);
+    if (numerics_check_fpu() != OK)
+        return ERR_DEVICE;
+    *n = 0;
+    uint32_t n_rows = plan(e);
+    if (n_rows == 0)
+        return OK;
+    struct transformer *t = &e->transformer;
+    transformer_forward(t, e->rows, n_rows);
+    *n = end_failed(e, n_rows, out);
+    for (uint32_t first = 0; first < t->wanted_count; first += LOGIT_ROWS) {
+        uint32_t count = min_u32(t->wanted_count - first, LOGIT_ROWS);
+        transformer_logits(t, first, count, e->logits);
+        for (uint32_t i = 0; i < count; i++)
+            if (e->jobs[e->rows[t->wanted[first + i]].slot].active)
+                out[(*n)++] = deliver(e, first + i, e->logits + (size_t)i * e->model->config.vocab);
+    }
+    return OK;
+}
+
+/* --- checking an answer ---------------------------------------------------------------------------------------- */
+
+struct score {
+    uint32_t slot;
+    const uint32_t *tokens;
+    uint32_t n_prompt, n_total;
+    const struct sampler_params *params;
+    bool (*each)(void *ctx, uint32_t position, uint32_t token, struct bytes head);
+    void *ctx;
+    bool stopped;
+};
+
+/* Reports wanted rows [first, first + count) of the pass just made. */
+static enum err report(struct engine *e, struct score *s, uint32_t first, uint32_t count)
+{
+    struct transformer *t = &e->transformer;
+    uint32_t vocab = e->model->config.vocab;
+    uint8_t *head = e->heads + e->slots * engine_head_bytes(e);
+    transformer_logits(t, first, count, e->logits);
+    for (uint32_t i = 0; i < count && !s->stopped; i++) {
+        uint32_t position = e->rows[t->wanted[first + i]].position + 1, token;
+        enum err err = sampler_pick(e->logits + (size_t)i * vocab, vocab, s->params, position, e->sampler_scratch, &token);
+        if (err != OK)
+            return err;
+        transformer_head_bytes(t, first + i, head);
+        s->stopped = !s->each(s->ctx, position, token, bytes_of(head, engine_head_bytes(e)));
+    }
+    return OK;
+}
+
+/* One slice of the sequence, positions [at, at + n). */
+static enum err score_slice(struct engine *e, struct score *s, uint32_t at, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        e->rows[i] = (struct row){ .slot = s->slot, .position = at + i, .token = s->tokens[at + i],
+                                   .want = at + i + 1 >= s->n_prompt };
+    transformer_forward(&e->transformer, e->rows, n);
+    for (uint32_t i = 0; i < n; i++)
+        if (transformer_row_failed(&e->transformer, i))
+            return ERR_NUMERIC;
+    enum err err = OK;
+    uint32_t wanted = e->transformer.wanted_count;
+    for (uint32_t first = 0; first < wanted && err == OK && !s->stopped; first += LOGIT_ROWS)
+        err = report(e, s, first, min_u32(wanted - first, LOGIT_ROWS));
+    return err;
+}
+
+enum err engine_score(struct engine *e, const uint32_t *tokens, uint32_t n_prompt, uint32_t n_total,
+                      const struct sampler_params *params,
+                      bool (*each)(void *ctx, uint32_t position, uint32_t token, struct bytes head), void *ctx)
+{
+    if (n_prompt == 0 || n_total <= n_prompt || sampler_params_check(params) != OK)
+        return ERR_ARG;
+    if (n_total > e->context)
+        return ERR_CONTEXT;
+    if (!tokens_are_known(e, tokens, n_total))
+        return ERR_ARG;
+    if (numerics_check_fpu() != OK)
+        return ERR_DEVICE;
+    struct score s = { .tokens = tokens, .n_prompt = n_prompt, .n_total = n_total, .params = params, .each = each,
+                       .ctx = ctx };
+    enum err err = take_slot(e, n_total, &s.slot);
+    if (err != OK)
+        return err;
+    /* The last token is only compared, never read. */
+    for (uint32_t at = 0; at < n_total - 1 && err == OK && !s.stopped; at += e->rows_max)
+        err = score_slice(e, &s, at, min_u32(n_total - 1 - at, e->rows_max));
+    kvcache_release(&e->transformer.kv, s.slot);
+    return err;
+}
+
+/* --- measuring -------------------------------------------------------------------------------------------------- */
+
+static uint32_t per_second(uint64_t count, uint64_t us)
+{
+    uint64_t rate = count * 1000000 / (us ? us : 1);
+    return rate > UINT32_MAX ? UINT32_MAX : (uint32_t)rate;
+}
+
+enum err engine_measure(struct engine *e, uint32_t *prefill_tps, uint32_t *decode_tps)
+{
+    enum { PROMPT = 256, ANSWER = 64, ENOUGH_US = 500000 };
+    uint32_t prompt[PROMPT];
+    struct engine_output out[ENGINE_SLOTS_MAX];
+    if (!engine_idle(e))
+        return ERR_STATE;
+    uint32_t n = min_u32(PROMPT, e->context / 2 + 1);
+    uint32_t answer = min_u32(ANSWER, e->context - n);
+    if (answer < 2)
+        return ERR_CONTEXT;
+    for (uint32_t i = 0; i < n; i++)
+        prompt[i] = (i * 7919u + 1) % e->model->config.vocab;
+    struct engine_job job = { .tokens = prompt, .n = n, .max_tokens = answer,
+                              .params = { .top_p_micro = SAMPLER_TOP_P_MICRO_OFF } };
+    enum err err = engine_start(e, &job);
+    if (err != OK)
+        return err;
+    uint64_t start = pool_clock_us(), first = 0, now = start;
+    uint32_t written = 0;
+    while (err == OK && !engine_idle(e) && (written < 2 || now - first < ENOUGH_US)) {
+        size_t got = 0;
+        err = engine_step(e, out, ARRAY_COUNT(out), &got);
+        now = pool_clock_us();
+        if (got == 0)
+            continue;
+        if (out[0].finish == ENGINE_ERROR)
+            return out[0].error;
+        first = written++ == 0 ? now : first;
+    }
+    if (!engine_idle(e) && engine_cancel(e, 0) != OK)
+        return ERR_STATE;
+    if (err != OK)
+        return err;
+    *prefill_tps = per_second(n, first - start);
+    *decode_tps = per_second(written - 1, now - first);
+    return OK;
+}

@@ -1,0 +1,114 @@
+/* ops.h - the operations of NV1, as one table per backend.
+ *
+ * A backend is a struct ops. ops_ref.c is the law in plain loops; every other table must give the same bytes for every
+ * input, which tests/kernels/test_ops.c asks with memcmp and backend_self_test() asks of the running machine. What is
+ * decided here by the caller (threads, batches, which rows of a matrix) never changes a result.
+ *
+ * Layouts:
+ *   Q8_0 row        cols/32 blocks of { fp16 scale, 32 int8 }, 34 bytes, as GGUF stores it.
+ *   packed Q8_0     the backend's own arrangement of the same values, made once by pack_q8().
+ *   struct acts     quantised activations of a batch, one row per token (NV1 3.2).
+ *   key tile        64 positions of one head: byte of (position j, dimension i) at ((i / 4) * 64 + j) * 4 + i % 4.
+ *   value tile      64 positions of one head: byte of (position j, dimension i) at ((j / 2) * width + i) * 2 + j % 2.
+ *                   width = ops_head_width(D), D rounded up to 16; the added dimensions are zero and stay zero. Four
+ *                   neighbours along the sum lie together, so that lanes are results and nothing is added across lanes.
+ *
+ * Alignment: none is required of floats and weights; tiles and packed weights are aligned to 64 bytes.
+ * Threads:   pure; any thread whose numerics_check_fpu() is fine.
+ * Spec:      NV1 3-7
+ */
+#ifndef TALLYMESH_KERNELS_OPS_H
+#define TALLYMESH_KERNELS_OPS_H
+
+#include "crypto/base.h"
+#include "kernels/tensor.h"
+
+enum {
+    Q8_BLOCK = 32,               /* values per Q8_0 block */
+    Q8_BLOCK_BYTES = 34,
+    ACT_BLOCK = 256,             /* values per activation scale, and per block of VSUM */
+    TILE = 64,                   /* positions per softmax tile */
+    CHUNK = 256,                 /* positions per attention chunk */
+    HEAD_DIM_MAX = 1024,
+    OPS_ALIGN = 64
+};
+
+static inline uint32_t ops_act_blocks(uint32_t cols) { return (cols + ACT_BLOCK - 1) / ACT_BLOCK; }
+static inline uint32_t ops_head_width(uint32_t head_dim) { return (head_dim + 15u) & ~15u; }
+
+/* Activations of up to some number of tokens. q is zero from cols to blocks * 256. */
+struct acts {
+    uint32_t cols;               /* length of a row before padding */
+    int8_t *q;                   /* (tokens, blocks * 256) */
+    float *d;                    /* (tokens, blocks) */
+    int32_t *sums;               /* (tokens, blocks * 8): sum of q over each 32, for backends with biased weights */
+};
+
+/* A weight matrix: y[row] = row . x */
+struct matrix {
+    enum tensor_type type;       /* F32, F16, Q8_0 */
+    uint32_t rows, cols;
+    const uint8_t *data;         /* as stored, (rows, cols) */
+    const uint8_t *packed;       /* the backend's arrangement, or NULL */
+};
+
+/* One softmax tile (NV1 7.3). u[j] is 0 for positions that do not exist. */
+struct attn_tile {
+    float max, l, g;             /* M_t, l_t, g_t */
+    int16_t u[TILE];
+};
+
+struct ops {
+    const char *name;
+
+    /* NV1 3.2 for one row of x->cols values; fills q, d and sums of `token`. False: not finite (the row is zeroed). */
+    bool (*quantize)(const float *in, struct acts *x, uint32_t token);
+    /* NV1 3.3: q[0..n) and *d. False: not finite (q is zeroed). */
+    bool (*quantize_head)(const float *in, uint32_t n, int8_t *q, float *d);
+
+    /* Bytes of the packed form of a Q8_0 matrix, 0 if this backend reads it as stored; and rows per packed group: the
+     * row ranges below begin at multiples of it. */
+    uint32_t group_rows;
+    size_t (*packed_bytes)(uint32_t rows, uint32_t cols);
+    void (*pack_q8)(const struct matrix *w, uint8_t *packed);
+
+    /* NV1 4.1 for rows [begin, end) and tokens [0, n): y[token * stride + row]. */
+    void (*matmul_q8)(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
+                      size_t stride);
+    /* NV1 4.2 likewise; x is (n, w->cols). w->type is F32 or F16. */
+    void (*matmul_float)(const struct matrix *w, const float *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
+                         size_t stride);
+
+    /* NV1 5.1. False: ss is not finite. y may be x. */
+    bool (*rmsnorm)(const float *x, const float *w, uint32_t n, float eps, float *y);
+    /* NV1 5.2: y = SILU(g) * u. False: g or u not finite. y may be g or u. */
+    bool (*gate)(const float *g, const float *u, uint32_t n, float *y);
+    /* NV1 5.3: x += y. */
+    void (*add)(float *x, const float *y, uint32_t n);
+    /* NV1 6.6 in place: pairs of v[0 .. 2 * pairs) with cos, sin from cs[2 * i], cs[2 * i + 1]. */
+    void (*rope)(float *v, const float *cs, uint32_t pairs);
+
+    /* NV1 7.2: S of one key tile; q has width values, zero from head_dim on. */
+    void (*attn_scores)(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[TILE]);
+    /* NV1 7.2-7.3 for the first n positions of a tile (1..64). False: a score is not finite. */
+    bool (*attn_softmax)(const int32_t scores[TILE], float cq, const float *dk, const float *dv, uint32_t n,
+                         struct attn_tile *out);
+    /* NV1 7.3: U of one value tile. */
+    void (*attn_values)(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums);
+    /* NV1 7.4: o = fma(e, float(sums), a * o). */
+    void (*attn_fold)(float *o, const int32_t *sums, float a, float e, uint32_t n);
+    /* NV1 7.5: o = fma(b, part, a * o). */
+    void (*attn_merge)(float *o, const float *part, float a, float b, uint32_t n);
+
+    /* NV1 2.1, 2.2 over arrays: the vector forms of the functions inside the above, so that they can be compared. */
+    void (*exp2_each)(const float *x, uint32_t n, float *y);
+    void (*exp_each)(const float *x, uint32_t n, float *y);
+};
+
+/* The law. */
+extern const struct ops ops_ref;
+
+/* VSUM of NV1 4.3 by the law, for whoever needs a single one. */
+float ops_ref_vsum(const float *a, const float *b, uint32_t n);
+
+#endif

@@ -1,0 +1,257 @@
+/* ops_ref.c - NV1 as plain loops. This file is the law in C: it is read beside docs/numerics.md and never made faster.
+ * Each loop has the order of the clause it cites; where an order is not given there, the sum is of integers. */
+#include "kernels/ops.h"
+
+#include <math.h>
+
+#include "kernels/exact_math.h"
+#include "kernels/quant.h"
+
+/* NV1 3.2 */
+static bool ref_quantize(const float *in, struct acts *x, uint32_t token)
+{
+    uint32_t blocks = ops_act_blocks(x->cols);
+    int8_t *q = x->q + (size_t)token * blocks * ACT_BLOCK;
+    float *d = x->d + (size_t)token * blocks;
+    int32_t *sums = x->sums + (size_t)token * blocks * 8;
+    bool finite = true;
+    for (uint32_t b = 0; b < blocks; b++) {
+        uint32_t first = b * ACT_BLOCK;
+        uint32_t n = x->cols - first < ACT_BLOCK ? x->cols - first : ACT_BLOCK;
+        finite = quant_block(in + first, n, q + first, &d[b]) && finite;
+        memset(q + first + n, 0, ACT_BLOCK - n);
+    }
+    for (uint32_t b = 0; b < blocks * 8; b++) {
+        sums[b] = 0;
+        for (uint32_t i = 0; i < Q8_BLOCK; i++)
+            sums[b] += q[b * Q8_BLOCK + i];
+    }
+    return finite;
+}
+
+/* NV1 3.3 */
+static bool ref_quantize_head(const float *in, uint32_t n, int8_t *q, float *d) { return quant_block(in, n, q, d); }
+
+static size_t ref_packed_bytes(uint32_t rows, uint32_t cols)
+{
+    (void)rows, (void)cols;
+    return 0;
+}
+
+static void ref_pack_q8(const struct matrix *w, uint8_t *packed) { (void)w, (void)packed; }
+
+static float load_half(const uint8_t *p) { return exact_half_to_float((uint16_t)(p[0] | p[1] << 8)); }
+
+/* NV1 4.1, one row and one token */
+static float q8_dot(const uint8_t *row, const int8_t *q, const float *d, uint32_t cols)
+{
+    float y = 0.0f;
+    for (uint32_t b = 0; b < cols / Q8_BLOCK; b++) {
+        const uint8_t *block = row + (size_t)b * Q8_BLOCK_BYTES;
+        int32_t sum = 0;
+        for (uint32_t i = 0; i < Q8_BLOCK; i++)
+            sum += (int8_t)block[2 + i] * q[b * Q8_BLOCK + i];
+        float t = load_half(block) * d[b / 8];
+        y = fmaf(t, (float)sum, y);
+    }
+    return y;
+}
+
+static void ref_matmul_q8(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end,
+                          float *y, size_t stride)
+{
+    uint32_t blocks = ops_act_blocks(w->cols);
+    size_t row_bytes = (size_t)(w->cols / Q8_BLOCK) * Q8_BLOCK_BYTES;
+    for (uint32_t token = 0; token < n; token++)
+        for (uint32_t row = begin; row < end; row++)
+            y[token * stride + row] = q8_dot(w->data + row * row_bytes, x->q + (size_t)token * blocks * ACT_BLOCK,
+                                             x->d + (size_t)token * blocks, w->cols);
+}
+
+/* Element i of a float row, as fp32; +0 beyond its end (the padding of NV1 4.3). */
+static float float_weight(const uint8_t *row, enum tensor_type type, uint32_t cols, uint32_t i)
+{
+    if (i >= cols)
+        return 0.0f;
+    if (type == TENSOR_F16)
+        return load_half(row + (size_t)i * 2);
+    float x;
+    memcpy(&x, row + (size_t)i * 4, sizeof x);
+    return x;
+}
+
+/* NV1 4.3 */
+static float vsum(const uint8_t *a, enum tensor_type type, const float *b, uint32_t n)
+{
+    float y = 0.0f;
+    for (uint32_t first = 0; first < n; first += ACT_BLOCK) {
+        float s[32];
+        for (uint32_t l = 0; l < 32; l++) {
+            s[l] = 0.0f;
+            for (uint32_t i = first + l; i < first + ACT_BLOCK; i += 32)
+                s[l] = fmaf(float_weight(a, type, n, i), i < n ? b[i] : 0.0f, s[l]);
+        }
+        for (uint32_t h = 16; h >= 1; h /= 2)
+            for (uint32_t l = 0; l < h; l++)
+                s[l] = s[l] + s[l + h];
+        y = y + s[0];
+    }
+    return y;
+}
+
+float ops_ref_vsum(const float *a, const float *b, uint32_t n) { return vsum((const uint8_t *)a, TENSOR_F32, b, n); }
+
+/* NV1 4.2 */
+static void ref_matmul_float(const struct matrix *w, const float *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
+                             size_t stride)
+{
+    size_t row_bytes = (size_t)w->cols * (w->type == TENSOR_F16 ? 2 : 4);
+    for (uint32_t token = 0; token < n; token++)
+        for (uint32_t row = begin; row < end; row++)
+            y[token * stride + row] = vsum(w->data + row * row_bytes, w->type, x + (size_t)token * w->cols, w->cols);
+}
+
+/* NV1 5.1 */
+static bool ref_rmsnorm(const float *x, const float *w, uint32_t n, float eps, float *y)
+{
+    float ss = ops_ref_vsum(x, x, n);
+    float r = 1.0f / sqrtf(ss / (float)n + eps);
+    for (uint32_t i = 0; i < n; i++)
+        y[i] = (x[i] * r) * w[i];
+    return float_is_finite(ss);
+}
+
+/* NV1 5.2 */
+static bool ref_gate(const float *g, const float *u, uint32_t n, float *y)
+{
+    bool finite = true;
+    for (uint32_t i = 0; i < n; i++) {
+        bool ok = float_is_finite(g[i]) && float_is_finite(u[i]);
+        y[i] = ok ? exact_silu(g[i]) * u[i] : 0.0f;
+        finite = finite && ok;
+    }
+    return finite;
+}
+
+/* NV1 5.3 */
+static void ref_add(float *x, const float *y, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        x[i] = x[i] + y[i];
+}
+
+/* NV1 6.6 */
+static void ref_rope(float *v, const float *cs, uint32_t pairs)
+{
+    for (uint32_t i = 0; i < pairs; i++) {
+        float c = cs[2 * i], s = cs[2 * i + 1];
+        float v0 = v[2 * i], v1 = v[2 * i + 1];
+        v[2 * i] = fmaf(v0, c, -(v1 * s));
+        v[2 * i + 1] = fmaf(v0, s, v1 * c);
+    }
+}
+
+/* NV1 7.2 */
+static void ref_attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[TILE])
+{
+    for (uint32_t j = 0; j < TILE; j++) {
+        scores[j] = 0;
+        for (uint32_t i = 0; i < width; i++)
+            scores[j] += q[i] * key_tile[((i / 4) * TILE + j) * 4 + i % 4];
+    }
+}
+
+/* NV1 7.2-7.3 */
+static bool ref_attn_softmax(const int32_t scores[TILE], float cq, const float *dk, const float *dv, uint32_t n,
+                             struct attn_tile *out)
+{
+    float s[TILE] = { 0 }, w[TILE];
+    bool finite = true;
+    memset(out, 0, sizeof *out);
+    for (uint32_t j = 0; j < n; j++) {
+        s[j] = (cq * dk[j]) * (float)scores[j];
+        finite = finite && float_is_finite(s[j]);
+    }
+    if (!finite)
+        return false;
+
+    float max = s[0];
+    for (uint32_t j = 1; j < n; j++)
+        max = s[j] > max ? s[j] : max;
+    out->max = exact_ceil(max);
+
+    int32_t total = 0;
+    float wmax = 0.0f;
+    for (uint32_t j = 0; j < n; j++) {
+        float p = exact_exp2(s[j] - out->max);
+        total += (int32_t)exact_rne(p * 0x1p15f);
+        w[j] = p * dv[j];
+        wmax = w[j] > wmax ? w[j] : wmax;
+    }
+    out->l = (float)total * 0x1p-15f;
+    if (wmax < 0x1p-100f)
+        return true;
+    float inv = 32512.0f / wmax;
+    out->g = wmax / 32512.0f;
+    for (uint32_t j = 0; j < n; j++)
+        out->u[j] = (int16_t)exact_rne(w[j] * inv);
+    return true;
+}
+
+/* NV1 7.3 */
+static void ref_attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums)
+{
+    for (uint32_t i = 0; i < width; i++) {
+        sums[i] = 0;
+        for (uint32_t j = 0; j < TILE; j++)
+            sums[i] += u[j] * value_tile[((j / 2) * width + i) * 2 + j % 2];
+    }
+}
+
+/* NV1 7.4 */
+static void ref_attn_fold(float *o, const int32_t *sums, float a, float e, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        o[i] = fmaf(e, (float)sums[i], a * o[i]);
+}
+
+/* NV1 7.5 */
+static void ref_attn_merge(float *o, const float *part, float a, float b, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        o[i] = fmaf(b, part[i], a * o[i]);
+}
+
+static void ref_exp2_each(const float *x, uint32_t n, float *y)
+{
+    for (uint32_t i = 0; i < n; i++)
+        y[i] = exact_exp2(x[i]);
+}
+
+static void ref_exp_each(const float *x, uint32_t n, float *y)
+{
+    for (uint32_t i = 0; i < n; i++)
+        y[i] = exact_exp(x[i]);
+}
+
+const struct ops ops_ref = {
+    .name = "scalar",
+    .quantize = ref_quantize,
+    .quantize_head = ref_quantize_head,
+    .group_rows = 1,
+    .packed_bytes = ref_packed_bytes,
+    .pack_q8 = ref_pack_q8,
+    .matmul_q8 = ref_matmul_q8,
+    .matmul_float = ref_matmul_float,
+    .rmsnorm = ref_rmsnorm,
+    .gate = ref_gate,
+    .add = ref_add,
+    .rope = ref_rope,
+    .attn_scores = ref_attn_scores,
+    .attn_softmax = ref_attn_softmax,
+    .attn_values = ref_attn_values,
+    .attn_fold = ref_attn_fold,
+    .attn_merge = ref_attn_merge,
+    .exp2_each = ref_exp2_each,
+    .exp_each = ref_exp_each,
+};

@@ -1,0 +1,27 @@
+/* pool_posix.h - a few threads that share one loop after another, and the clock that times them.
+ *
+ * pool_run() calls fn for every item in 0..n-1, on all threads including the caller's, and returns when all are done.
+ * Items are handed out one by one, so a thread that the system has taken away for a while delays only the item it
+ * holds. Between loops the others spin for some tens of microseconds and then sleep: a node on somebody's desktop must
+ * not burn cores while it waits.
+ *
+ * Owns:    threads - 1 POSIX threads.
+ * Threads: one caller at a time. fn runs concurrently with itself on different items.
+ */
+#ifndef TALLYMESH_KERNELS_POOL_POSIX_H
+#define TALLYMESH_KERNELS_POOL_POSIX_H
+
+#include "crypto/base.h"
+
+struct pool;
+
+/* ERR_MEMORY: no memory or the system gives no threads. ERR_DEVICE: a thread's floating-point mode is not NV1's. */
+enum err pool_open(uint32_t threads, struct pool **out) MUST_CHECK;
+void pool_close(struct pool *p);
+uint32_t pool_threads(const struct pool *p);
+void pool_run(struct pool *p, uint32_t n, void (*fn)(void *ctx, uint32_t item), void *ctx);
+
+/* Microseconds since some start, never going back. */
+uint64_t pool_clock_us(void);
+
+#endif

@@ -1,0 +1,88 @@
+#include "kernels/quant.h"
+
+#include "kernels/exact_math.h"
+
+/* The greatest |x| in an order-free way: magnitudes compare like their bits, and NaN > infinity > finite. */
+static uint32_t max_magnitude_bits(const float *x, uint32_t n)
+{
+    uint32_t max = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t u = float_bits(x[i]) & 0x7fffffffu;
+        if (u > max)
+            max = u;
+    }
+    return max;
+}
+
+bool quant_block(const float *x, uint32_t n, int8_t *q, float *d)
+{
+    uint32_t bits = max_magnitude_bits(x, n);
+    bool finite = bits < 0x7f800000u;
+    float amax = finite ? float_from_bits(bits) : 0.0f;
+    memset(q, 0, n);
+    *d = 0.0f;
+    if (amax < 0x1p-100f)
+        return finite;
+    *d = amax / 127.0f;
+    float inv = 127.0f / amax;
+    for (uint32_t i = 0; i < n; i++)
+        q[i] = (int8_t)exact_rne(x[i] * inv);          /* |x * inv| <= 127 (1 + 2^-23), so it rounds into int8 */
+    return true;
+}
+
+static uint16_t load_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
+
+static float load_f32(const uint8_t *p)
+{
+    return float_from_bits((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
+}
+
+static void store_f32(uint8_t *p, float x)
+{
+    uint32_t u = float_bits(x);
+    for (int i = 0; i < 4; i++)
+        p[i] = (uint8_t)(u >> 8 * i);
+}
+
+static void q8_row_to_float(const uint8_t *row, uint32_t cols, float *out)
+{
+    for (uint32_t i = 0; i < cols; i++) {
+        const uint8_t *block = row + (size_t)(i / Q8_BLOCK) * Q8_BLOCK_BYTES;
+        out[i] = exact_half_to_float(load_u16(block)) * (float)(int8_t)block[2 + i % Q8_BLOCK];
+    }
+}
+
+void quant_row_to_float(const struct matrix *w, uint32_t row, float *out)
+{
+    if (w->type == TENSOR_Q8_0) {
+        q8_row_to_float(w->data + (size_t)row * (w->cols / Q8_BLOCK) * Q8_BLOCK_BYTES, w->cols, out);
+    } else if (w->type == TENSOR_F16) {
+        const uint8_t *p = w->data + (size_t)row * w->cols * 2;
+        for (uint32_t i = 0; i < w->cols; i++)
+            out[i] = exact_half_to_float(load_u16(p + (size_t)i * 2));
+    } else {
+        ENSURE(w->type == TENSOR_F32);
+        const uint8_t *p = w->data + (size_t)row * w->cols * 4;
+        for (uint32_t i = 0; i < w->cols; i++)
+            out[i] = load_f32(p + (size_t)i * 4);
+    }
+}
+
+size_t quant_head_bytes(enum tensor_type head, uint32_t dim)
+{
+    return head == TENSOR_Q8_0 ? (size_t)dim + (size_t)ops_act_blocks(dim) * 4 : (size_t)dim * 4;
+}
+
+void quant_write_head(enum tensor_type head, uint32_t dim, const float *h, const struct acts *x, uint32_t token,
+                      uint8_t *out)
+{
+    if (head != TENSOR_Q8_0) {
+        for (uint32_t i = 0; i < dim; i++)
+            store_f32(out + (size_t)i * 4, h[i]);
+        return;
+    }
+    uint32_t blocks = ops_act_blocks(dim);
+    memcpy(out, x->q + (size_t)token * blocks * ACT_BLOCK, dim);
+    for (uint32_t b = 0; b < blocks; b++)
+        store_f32(out + dim + (size_t)b * 4, x->d[(size_t)token * blocks + b]);
+}

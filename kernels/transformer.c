@@ -1,0 +1,478 @@
+#include "kernels/transformer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/attention.h"
+#include "kernels/exact_math.h"
+#include "kernels/pool_posix.h"
+#include "kernels/quant.h"
+
+/* --- making one ---------------------------------------------------------------------------------------------- */
+
+static void *floats(size_t rows, size_t cols)
+{
+    size_t n;
+    if (__builtin_mul_overflow(rows, cols, &n) || n > SIZE_MAX / 8)
+        return NULL;
+    size_t bytes = (n * sizeof(float) + OPS_ALIGN - 1) / OPS_ALIGN * OPS_ALIGN;
+    void *p = aligned_alloc(OPS_ALIGN, bytes ? bytes : OPS_ALIGN);
+    if (p)
+        memset(p, 0, bytes);
+    return p;
+}
+
+static bool acts_init(struct acts *a, uint32_t rows, uint32_t cols)
+{
+    uint32_t blocks = ops_act_blocks(cols);
+    a->cols = cols;
+    a->q = floats(rows, (size_t)blocks * ACT_BLOCK / 4);
+    a->d = floats(rows, blocks);
+    a->sums = floats(rows, (size_t)blocks * 8);
+    return a->q && a->d && a->sums;
+}
+
+static void acts_fini(struct acts *a)
+{
+    free(a->q);
+    free(a->d);
+    free(a->sums);
+}
+
+static struct matrix matrix_of(const struct tensor *w)
+{
+    return (struct matrix){ .type = w->type, .rows = (uint32_t)w->extents[1], .cols = (uint32_t)w->extents[0],
+                            .data = w->data };
+}
+
+static enum err check_limits(const struct model_config *c, struct fault *why)
+{
+    if (c->head_dim > HEAD_DIM_MAX || c->head_dim % 2 != 0)
+        return fault_set(why, ERR_UNSUPPORTED, "head dimension %u is not an even number up to %d", c->head_dim,
+                         HEAD_DIM_MAX);
+    if (c->vocab > TRANSFORMER_VOCAB_MAX)
+        return fault_set(why, ERR_UNSUPPORTED, "vocabulary of %u tokens is over the limit of %d", c->vocab,
+                         TRANSFORMER_VOCAB_MAX);
+    return OK;
+}
+
+/* NV1 6.2 */
+static enum err compute_rates(struct transformer *t, struct fault *why)
+{
+    const struct model_config *c = &t->model->config;
+    double ln_base = exact_ln64((double)c->rope_base);
+    for (uint32_t i = 0; i < c->rope_dims / 2; i++) {
+        float divisor = 1.0f;
+        if (t->model->rope_freqs.data)
+            memcpy(&divisor, t->model->rope_freqs.data + (size_t)i * sizeof divisor, sizeof divisor);
+        double rate = exact_rope_rate(ln_base, i, c->rope_dims, (double)divisor, (double)c->rope_factor);
+        if (!(rate >= 0.0 && rate <= 2.0))
+            return fault_set(why, ERR_UNSUPPORTED, "rotary frequency %u is out of range", i);
+        t->rates[i] = rate;
+    }
+    return OK;
+}
+
+static void copy_norm(float **at, const float **norm, const struct tensor *w, uint32_t dim)
+{
+    memcpy(*at, w->data, dim * sizeof(float));
+    *norm = *at;
+    *at += dim;
+}
+
+static void view_weights(struct transformer *t)
+{
+    const struct model *m = t->model;
+    float *at = t->norms;
+    for (uint32_t l = 0; l < m->config.layers; l++) {
+        const struct model_layer *from = &m->layers[l];
+        struct layer_weights *to = &t->layers[l];
+        copy_norm(&at, &to->attn_norm, &from->attn_norm, m->config.dim);
+        copy_norm(&at, &to->ffn_norm, &from->ffn_norm, m->config.dim);
+        to->attn_q = matrix_of(&from->attn_q);
+        to->attn_k = matrix_of(&from->attn_k);
+        to->attn_v = matrix_of(&from->attn_v);
+        to->attn_output = matrix_of(&from->attn_output);
+        to->ffn_gate = matrix_of(&from->ffn_gate);
+        to->ffn_up = matrix_of(&from->ffn_up);
+        to->ffn_down = matrix_of(&from->ffn_down);
+    }
+    copy_norm(&at, &t->output_norm, &m->output_norm, m->config.dim);
+    t->embedding = matrix_of(&m->token_embd);
+    t->head = matrix_of(m->config.tied ? &m->token_embd : &m->output);
+}
+
+/* The i-th of all matrices that are multiplied with: 7 per layer, then the head. */
+static struct matrix *matrix_at(struct transformer *t, uint32_t i)
+{
+    if (i == t->model->config.layers * 7)
+        return &t->head;
+    struct layer_weights *l = &t->layers[i / 7];
+    struct matrix *all[7] = { &l->attn_q,   &l->attn_k, &l->attn_v,  &l->attn_output,
+                              &l->ffn_gate, &l->ffn_up, &l->ffn_down };
+    return all[i % 7];
+}
+
+static void pack_one(void *ctx, uint32_t i)
+{
+    struct transformer *t = ctx;
+    struct matrix *w = matrix_at(t, i);
+    size_t bytes = w->type == TENSOR_Q8_0 ? t->ops->packed_bytes(w->rows, w->cols) : 0;
+    uint8_t *packed = bytes ? aligned_alloc(OPS_ALIGN, (bytes + OPS_ALIGN - 1) / OPS_ALIGN * OPS_ALIGN) : NULL;
+    if (packed)
+        t->ops->pack_q8(w, packed);
+    w->packed = packed;
+}
+
+static enum err pack_weights(struct transformer *t)
+{
+    uint32_t count = t->model->config.layers * 7 + 1;
+    pool_run(t->pool, count, pack_one, t);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct matrix *w = matrix_at(t, i);
+        if (w->type == TENSOR_Q8_0 && !w->packed && t->ops->packed_bytes(w->rows, w->cols) > 0)
+            return ERR_MEMORY;
+    }
+    return OK;
+}
+
+static enum err allocate(struct transformer *t)
+{
+    const struct model_config *c = &t->model->config;
+    size_t rows = t->rows_max;
+    t->layers = calloc(c->layers, sizeof *t->layers);
+    t->norms = floats((size_t)c->layers * 2 + 1, c->dim);
+    t->rates = calloc(c->rope_dims / 2 + 1, sizeof *t->rates);
+    t->x = floats(rows, c->dim);
+    t->n = floats(rows, c->dim);
+    t->y = floats(rows, c->dim);
+    t->h = floats(rows, c->dim);
+    t->q = floats(rows, t->q_dim);
+    t->o = floats(rows, t->q_dim);
+    t->k = floats(rows, t->kv_dim);
+    t->v = floats(rows, t->kv_dim);
+    t->gate = floats(rows, c->ffn_dim);
+    t->up = floats(rows, c->ffn_dim);
+    t->rotation = floats(rows, c->rope_dims);
+    t->bad = calloc(rows, sizeof *t->bad);
+    t->wanted = calloc(rows, sizeof *t->wanted);
+    bool acts = acts_init(&t->n_acts, t->rows_max, c->dim) && acts_init(&t->o_acts, t->rows_max, t->q_dim) &&
+                acts_init(&t->gate_acts, t->rows_max, c->ffn_dim) && acts_init(&t->h_acts, t->rows_max, c->dim);
+    return acts && t->layers && t->norms && t->rates && t->x && t->n && t->y && t->h && t->q && t->o && t->k && t->v &&
+                   t->gate && t->up && t->rotation && t->bad && t->wanted
+               ? OK
+               : ERR_MEMORY;
+}
+
+static enum err build(struct transformer *t, uint32_t slots, uint32_t pages, uint32_t pages_per_slot, struct fault *why)
+{
+    const struct model_config *c = &t->model->config;
+    enum err e = check_limits(c, why);
+    if (e != OK)
+        return e;
+    e = allocate(t);
+    if (e == OK)
+        e = kvcache_init(&t->kv, c->layers, c->kv_heads, c->head_dim, slots, pages, pages_per_slot);
+    if (e != OK)
+        return fault_set(why, e, "not enough memory for the activations and the cache");
+    e = compute_rates(t, why);
+    if (e != OK)
+        return e;
+    view_weights(t);
+    e = pack_weights(t);
+    return e == OK ? OK : fault_set(why, e, "not enough memory for the weights");
+}
+
+enum err transformer_init(struct transformer *t, const struct model *model, const struct ops *ops, struct pool *pool,
+                          uint32_t rows_max, uint32_t slots, uint32_t pages, uint32_t pages_per_slot, struct fault *why)
+{
+    const struct model_config *c = &model->config;
+    ENSURE(rows_max > 0);
+    *t = (struct transformer){ .model = model, .ops = ops, .pool = pool, .rows_max = rows_max };
+    t->q_dim = c->heads * c->head_dim;
+    t->kv_dim = c->kv_heads * c->head_dim;
+    t->score_scale = (float)(0x1.71547652b82fep+0 / sqrt((double)c->head_dim));
+    enum err e = build(t, slots, pages, pages_per_slot, why);
+    if (e != OK)
+        transformer_fini(t);
+    return e;
+}
+
+void transformer_fini(struct transformer *t)
+{
+    if (t->layers)
+        for (uint32_t i = 0; i <= t->model->config.layers * 7; i++)
+            free((void *)(uintptr_t)matrix_at(t, i)->packed);
+    void *all[] = { t->layers, t->norms, t->rates, t->x,    t->n,  t->y,        t->h,           t->q,     t->o,
+                    t->k,      t->v,     t->gate,  t->up,   t->rotation,        (void *)t->bad, t->wanted };
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++)
+        free(all[i]);
+    acts_fini(&t->n_acts);
+    acts_fini(&t->o_acts);
+    acts_fini(&t->gate_acts);
+    acts_fini(&t->h_acts);
+    kvcache_fini(&t->kv);
+    *t = (struct transformer){ 0 };
+}
+
+/* --- one pass: every step below is spread over the pool by rows of the batch or of a matrix -------------------- */
+
+struct pass {
+    struct transformer *t;
+    const struct row *rows;
+    uint32_t n;
+    uint32_t layer_number;
+    const struct layer_weights *layer;
+};
+
+static void mark_bad(struct transformer *t, uint32_t row)
+{
+    atomic_store_explicit(&t->bad[row], true, memory_order_relaxed);
+}
+
+/* y = W x for up to three matrices that read the same x (NV1 4). */
+struct product {
+    const struct matrix *w;
+    float *y;
+};
+
+struct product_loop {
+    const struct transformer *t;
+    struct product products[3];
+    uint32_t items[3];           /* cumulative */
+    uint32_t rows_per_item;
+    const float *x;
+    const struct acts *acts;
+    uint32_t n;
+};
+
+static void multiply_item(void *ctx, uint32_t item)
+{
+    const struct product_loop *l = ctx;
+    uint32_t p = 0, before = 0;
+    while (item >= l->items[p])
+        before = l->items[p++];
+    const struct matrix *w = l->products[p].w;
+    uint32_t begin = (item - before) * l->rows_per_item;
+    uint32_t end = w->rows - begin < l->rows_per_item ? w->rows : begin + l->rows_per_item;
+    if (w->type == TENSOR_Q8_0)
+        l->t->ops->matmul_q8(w, l->acts, l->n, begin, end, l->products[p].y, w->rows);
+    else
+        l->t->ops->matmul_float(w, l->x, l->n, begin, end, l->products[p].y, w->rows);
+}
+
+/* Rows of a matrix per item: enough items that a slow thread does not hold up the others, few enough to be cheap, and a
+ * share of the weights that stays in the second-level cache while the tokens of a prompt pass over it. */
+static uint32_t rows_per_item(const struct transformer *t, uint32_t rows)
+{
+    uint32_t per = rows / (pool_threads(t->pool) * 4) + 1;
+    per = per > 64 ? 64 : per;
+    uint32_t group = t->ops->group_rows;
+    return (per + group - 1) / group * group;
+}
+
+static void multiply(struct transformer *t, const struct product *products, uint32_t count, const float *x,
+                     const struct acts *acts, uint32_t n)
+{
+    struct product_loop l = { .t = t, .x = x, .acts = acts, .n = n };
+    uint32_t rows = 0, items = 0;
+    for (uint32_t i = 0; i < count; i++)
+        rows += products[i].w->rows;
+    l.rows_per_item = rows_per_item(t, rows);
+    for (uint32_t i = 0; i < count; i++) {
+        items += (products[i].w->rows + l.rows_per_item - 1) / l.rows_per_item;
+        l.products[i] = products[i];
+        l.items[i] = items;
+    }
+    pool_run(t->pool, items, multiply_item, &l);
+}
+
+/* Quantises row `row` of x if a matrix that reads it wants that. */
+static void quantize_for(struct transformer *t, const struct matrix *a, const struct matrix *b, const struct matrix *c,
+                         const float *x, struct acts *acts, uint32_t row)
+{
+    bool wanted = a->type == TENSOR_Q8_0 || (b && b->type == TENSOR_Q8_0) || (c && c->type == TENSOR_Q8_0);
+    if (wanted && !t->ops->quantize(x + (size_t)row * acts->cols, acts, row))
+        mark_bad(t, row);
+}
+
+static void embed_row(void *ctx, uint32_t i)
+{
+    struct pass *p = ctx;
+    struct transformer *t = p->t;
+    const struct model_config *c = &t->model->config;
+    quant_row_to_float(&t->embedding, p->rows[i].token, t->x + (size_t)i * c->dim);
+    float *cs = t->rotation + (size_t)i * c->rope_dims;
+    for (uint32_t k = 0; k < c->rope_dims / 2; k++) {
+        struct rotation r = exact_rotation(t->rates[k], p->rows[i].position);
+        cs[2 * k] = r.cos;
+        cs[2 * k + 1] = r.sin;
+    }
+}
+
+static void attn_norm_row(void *ctx, uint32_t i)
+{
+    struct pass *p = ctx;
+    struct transformer *t = p->t;
+    const struct model_config *c = &t->model->config;
+    float *n = t->n + (size_t)i * c->dim;
+    if (!t->ops->rmsnorm(t->x + (size_t)i * c->dim, p->layer->attn_norm, c->dim, c->rms_eps, n))
+        mark_bad(t, i);
+    quantize_for(t, &p->layer->attn_q, &p->layer->attn_k, &p->layer->attn_v, t->n, &t->n_acts, i);
+}
+
+/* Rotates and remembers the keys and values of a row. */
+static void remember_row(void *ctx, uint32_t i)
+{
+    struct pass *p = ctx;
+    struct transformer *t = p->t;
+    const struct model_config *c = &t->model->config;
+    const float *cs = t->rotation + (size_t)i * c->rope_dims;
+    for (uint32_t h = 0; h < c->kv_heads; h++) {
+        int8_t k[HEAD_DIM_MAX], v[HEAD_DIM_MAX];
+        float dk, dv;
+        float *key = t->k + (size_t)i * t->kv_dim + (size_t)h * c->head_dim;
+        t->ops->rope(key, cs, c->rope_dims / 2);
+        bool ok = t->ops->quantize_head(key, c->head_dim, k, &dk);
+        ok = t->ops->quantize_head(t->v + (size_t)i * t->kv_dim + (size_t)h * c->head_dim, c->head_dim, v, &dv) && ok;
+        if (!ok)
+            mark_bad(t, i);
+        kvcache_write(&t->kv, p->rows[i].slot, p->rows[i].position, p->layer_number, h, k, dk, v, dv);
+    }
+}
+
+/* One head of one row; item = row * heads + head. */
+static void attend_item(void *ctx, uint32_t item)
+{
+    struct pass *p = ctx;
+    struct transformer *t = p->t;
+    const struct model_config *c = &t->model->config;
+    uint32_t i = item / c->heads, h = item % c->heads;
+    size_t at = (size_t)i * t->q_dim + (size_t)h * c->head_dim;
+    t->ops->rope(t->q + at, t->rotation + (size_t)i * c->rope_dims, c->rope_dims / 2);
+    struct attn_query query = { .q = t->q + at,
+                                .slot = p->rows[i].slot,
+                                .position = p->rows[i].position,
+                                .layer = p->layer_number,
+                                .kv_head = h / (c->heads / c->kv_heads),
+                                .score_scale = t->score_scale };
+    if (!attention(t->ops, &t->kv, &query, t->o + at))
+        mark_bad(t, i);
+}
+
+static void quantize_o_row(void *ctx, uint32_t i)
+{
+    struct pass *p = ctx;
+    quantize_for(p->t, &p->layer->attn_output, NULL, NULL, p->t->o, &p->t->o_acts, i);
+}
+
+static void ffn_norm_row(void *ctx, uint32_t i)
+{
+    struct pass *p = ctx;
+    struct transformer *t = p->t;
+    const struct model_config *c = &t->model->config;
+    float *x = t->x + (size_t)i * c->dim;
+    t->ops->add(x, t->y + (size_t)i * c->dim, c->dim);
+    if (!t->ops->rmsnorm(x, p->layer->ffn_norm, c->dim, c->rms_eps, t->n + (size_t)i * c->dim))
+        mark_bad(t, i);
+    quantize_for(t, &p->layer->ffn_gate, &p->layer->ffn_up, NULL, t->n, &t->n_acts, i);
+}
+
+static void gate_row(void *ctx, uint32_t i)
+{
+    struct pass *p = ctx;
+    struct transformer *t = p->t;
+    uint32_t ffn_dim = t->model->config.ffn_dim;
+    float *gate = t->gate + (size_t)i * ffn_dim;
+    if (!t->ops->gate(gate, t->up + (size_t)i * ffn_dim, ffn_dim, gate))
+        mark_bad(t, i);
+    quantize_for(t, &p->layer->ffn_down, NULL, NULL, t->gate, &t->gate_acts, i);
+}
+
+static void add_row(void *ctx, uint32_t i)
+{
+    struct pass *p = ctx;
+    uint32_t dim = p->t->model->config.dim;
+    p->t->ops->add(p->t->x + (size_t)i * dim, p->t->y + (size_t)i * dim, dim);
+}
+
+static void output_row(void *ctx, uint32_t wanted)
+{
+    struct pass *p = ctx;
+    struct transformer *t = p->t;
+    const struct model_config *c = &t->model->config;
+    uint32_t i = t->wanted[wanted];
+    float *h = t->h + (size_t)wanted * c->dim;
+    if (!t->ops->rmsnorm(t->x + (size_t)i * c->dim, t->output_norm, c->dim, c->rms_eps, h))
+        mark_bad(t, i);
+    if (t->head.type == TENSOR_Q8_0 && !t->ops->quantize(h, &t->h_acts, wanted))
+        mark_bad(t, i);
+}
+
+static void attention_block(struct pass *p)
+{
+    struct transformer *t = p->t;
+    const struct layer_weights *w = p->layer;
+    pool_run(t->pool, p->n, attn_norm_row, p);
+    multiply(t, (struct product[]){ { &w->attn_q, t->q }, { &w->attn_k, t->k }, { &w->attn_v, t->v } }, 3, t->n,
+             &t->n_acts, p->n);
+    pool_run(t->pool, p->n, remember_row, p);
+    pool_run(t->pool, p->n * t->model->config.heads, attend_item, p);
+    pool_run(t->pool, p->n, quantize_o_row, p);
+    multiply(t, (struct product[]){ { &w->attn_output, t->y } }, 1, t->o, &t->o_acts, p->n);
+}
+
+static void ffn_block(struct pass *p)
+{
+    struct transformer *t = p->t;
+    const struct layer_weights *w = p->layer;
+    pool_run(t->pool, p->n, ffn_norm_row, p);
+    multiply(t, (struct product[]){ { &w->ffn_gate, t->gate }, { &w->ffn_up, t->up } }, 2, t->n, &t->n_acts, p->n);
+    pool_run(t->pool, p->n, gate_row, p);
+    multiply(t, (struct product[]){ { &w->ffn_down, t->y } }, 1, t->gate, &t->gate_acts, p->n);
+    pool_run(t->pool, p->n, add_row, p);
+}
+
+void transformer_forward(struct transformer *t, const struct row *rows, uint32_t n)
+{
+    ENSURE(n > 0 && n <= t->rows_max);
+    struct pass p = { .t = t, .rows = rows, .n = n };
+    t->wanted_count = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        ENSURE(rows[i].token < t->embedding.rows);
+        atomic_store_explicit(&t->bad[i], false, memory_order_relaxed);
+        if (rows[i].want)
+            t->wanted[t->wanted_count++] = i;
+    }
+    pool_run(t->pool, n, embed_row, &p);
+    for (uint32_t l = 0; l < t->model->config.layers; l++) {
+        p.layer_number = l;
+        p.layer = &t->layers[l];
+        attention_block(&p);
+        ffn_block(&p);
+    }
+    pool_run(t->pool, t->wanted_count, output_row, &p);
+}
+
+bool transformer_row_failed(const struct transformer *t, uint32_t i)
+{
+    return atomic_load_explicit(&t->bad[i], memory_order_relaxed);
+}
+
+void transformer_logits(struct transformer *t, uint32_t first, uint32_t n, float *logits)
+{
+    ENSURE(first + n <= t->wanted_count);
+    size_t blocks = ops_act_blocks(t->h_acts.cols);
+    struct acts from = { .cols = t->h_acts.cols,
+                         .q = t->h_acts.q + first * blocks * ACT_BLOCK,
+                         .d = t->h_acts.d + first * blocks,
+                         .sums = t->h_acts.sums + first * blocks * 8 };
+    multiply(t, (struct product[]){ { &t->head, logits } }, 1, t->h + (size_t)first * t->h_acts.cols, &from, n);
+}
+
+void transformer_head_bytes(const struct transformer *t, uint32_t i, uint8_t *out)
+{
+    ENSURE(i < t->wanted_count);
+    quant_write_head(t->head.type, t->h_acts.cols, t->h + (size_t)i * t->h_acts.cols, &t->h_acts, i, out);
+}

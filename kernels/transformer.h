@@ -1,0 +1,77 @@
+/* transformer.h - what does the network say about these tokens?
+ *
+ * The forward pass of NV1 8 over a ragged batch: rows of (slot, position, token), in any mixture of prompts and answers.
+ * A row reads the cache of its slot at positions 0..position, so within a slot the rows of one call and of the calls
+ * before it must leave no gap. A row's result depends on its slot's tokens alone, never on its neighbours.
+ *
+ * Owns:    repacked weights, activations for rows_max rows, the KV cache (heap).
+ * Threads: one caller; the work inside is spread over the pool.
+ * Spec:    NV1 8, 9, 11
+ */
+#ifndef TALLYMESH_KERNELS_TRANSFORMER_H
+#define TALLYMESH_KERNELS_TRANSFORMER_H
+
+#include <stdatomic.h>
+
+#include "crypto/base.h"
+#include "kernels/fault.h"
+#include "kernels/kvcache.h"
+#include "kernels/model.h"
+#include "kernels/ops.h"
+
+struct pool;
+
+enum { TRANSFORMER_POSITIONS_MAX = 1 << 20, TRANSFORMER_VOCAB_MAX = 1 << 20 };     /* NV1 12 */
+
+struct row {
+    uint32_t slot, position, token;
+    bool want;                   /* its logits will be asked for */
+};
+
+struct layer_weights {
+    const float *attn_norm, *ffn_norm;
+    struct matrix attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, ffn_down;
+};
+
+struct transformer {
+    const struct model *model;
+    const struct ops *ops;
+    struct pool *pool;
+    uint32_t rows_max, q_dim, kv_dim;
+    float score_scale;           /* A of NV1 7.1 */
+    struct matrix embedding, head;
+    struct layer_weights *layers;
+    float *norms;                /* all norm weights, aligned copies */
+    const float *output_norm;
+    double *rates;               /* (rope_dims / 2): angle per position, NV1 6.2 */
+    struct kvcache kv;
+
+    /* Activations, (rows_max, ...). */
+    float *x, *n, *q, *k, *v, *o, *gate, *up, *y, *rotation;
+    struct acts n_acts, o_acts, gate_acts;
+    _Atomic bool *bad;           /* this row met a NaN or an infinity (NV1 11) */
+
+    /* The wanted rows of the last forward pass, in order: inputs of the output head. */
+    float *h;
+    struct acts h_acts;
+    uint32_t *wanted;            /* their row numbers */
+    uint32_t wanted_count;
+};
+
+/* ERR_UNSUPPORTED: outside NV1 12 or 6.2; ERR_MEMORY. `why` may be NULL. Borrows model and pool. */
+enum err transformer_init(struct transformer *t, const struct model *model, const struct ops *ops, struct pool *pool,
+                          uint32_t rows_max, uint32_t slots, uint32_t pages, uint32_t pages_per_slot,
+                          struct fault *why) MUST_CHECK;
+void transformer_fini(struct transformer *t);
+
+/* One pass, 1 <= n <= rows_max; fills the cache and the inputs of the head for the wanted rows. */
+void transformer_forward(struct transformer *t, const struct row *rows, uint32_t n);
+
+/* Of the last pass: did row i fail (then nothing of it or of its slot may be used)? */
+bool transformer_row_failed(const struct transformer *t, uint32_t i);
+/* Logits of wanted rows [first, first + n): (n, vocab). */
+void transformer_logits(struct transformer *t, uint32_t first, uint32_t n, float *logits);
+/* NV1 9 of wanted row i; quant_head_bytes(head.type, dim) bytes. */
+void transformer_head_bytes(const struct transformer *t, uint32_t i, uint8_t *out);
+
+#endif

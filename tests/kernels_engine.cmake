@@ -1,0 +1,5 @@
+# The exact engine: operations against the law, the whole forward pass, sampling, jobs.
+add_executable(conformance_main kernels/conformance_main.c)
+target_link_libraries(conformance_main PRIVATE tm_kernels tm_base tm_options)
+
+tm_test(NAME test_engine SOURCES kernels/test_engine.c LINK tm_test_gguf)
