@@ -28,7 +28,9 @@
 #include "crypto/bootstrap.h"
 #include "crypto/bounds.h"
 
-#define LINK_INBOUND_BIT (UINT64_C(1) << 63)
+#ifndef LINK_INBOUND_BIT
+#define LINK_INBOUND_BIT (UINT64_C(1) << 63)                /* as dht/overlay.h has it */
+#endif
 
 /* Every bound in one place; transport_limits_default() has the values for the open Internet, tests shrink them. */
 struct transport_limits {
@@ -68,7 +70,7 @@ struct transport_event {
     uint64_t link;
     struct seal_key peer;                 /* proved by CURVE: the peer's transport key */
     char host[46];                        /* inbound: the peer's numeric address as TCP saw it; outbound: empty */
-    struct bytes frame;                   /* FRAME only; at most FRAME_BYTES_MAX; lent until the next call on this transport */
+    struct bytes frame;                   /* FRAME only; at most FRAME_BYTES_MAX; lent until the next transport_next or transport_turn */
 };
 
 /* What was seen and refused; only ever grows, except the gauges at the end. */
@@ -114,7 +116,8 @@ bool transport_next(struct transport *t, struct mono now, struct transport_event
 void transport_wait(const struct transport *t, struct mono now, uint32_t timeout_ms);
 
 /* Dials; the answer is LINK_UP or LINK_DOWN. A link may be sent to at once: what is sent before LINK_UP waits in the
- * queue. ERR_ARG for an id with the top bit or a host that is none, ERR_EXISTS for an id in use, ERR_FULL at outbound_max. */
+ * queue. ERR_ARG for an id with the top bit or a host that is none, ERR_EXISTS for an id in use, ERR_KEY for a refused
+ * server key, ERR_FULL at outbound_max or out of descriptors. No event follows an error. */
 enum err transport_dial(struct transport *t, struct mono now, uint64_t link, const char *host, uint16_t port,
                         const struct seal_key *server) MUST_CHECK;
 /* Queues one frame. ERR_FULL if the link's queue is full, ERR_PEER_GONE if there is no such link any more,
