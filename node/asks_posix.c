@@ -167,6 +167,9 @@ static void answer_query(struct node *n, const struct gateway_ask *a)
     case QUERY_OFFERS:
         body = node_offers_json(n);
         break;
+    case QUERY_OPENAI_MODELS:
+        body = node_openai_models_json(n, a->model, &status);
+        break;
     case QUERY_METRICS:
         type = "text/plain; version=0.0.4";
         body = node_metrics_text(n);

@@ -105,6 +105,8 @@ char *node_status_json(struct node *n);
 char *node_peers_json(struct node *n);
 char *node_models_json(struct node *n);
 char *node_offers_json(struct node *n);
+/* OpenAI's list, or the one named (then *status may become 404). */
+char *node_openai_models_json(struct node *n, const char *name, unsigned *status);
 bool node_is_ready(struct node *n);
 
 /* ---- metrics_posix.c ---- */

@@ -154,3 +154,42 @@ char *node_offers_json(struct node *n)
             "gossiped", offers[i].gossiped, "bid", offers[i].bid, "declined", offers[i].bid ? "" : err_text(offers[i].declined)));
     return finish_json(json_pack("{s:o}", "offers", list));
 }
+
+/* One entry per model id; providers counted. Extra keys are tolerated by OpenAI clients. */
+static json_t *openai_model(const struct advert *a)
+{
+    return json_pack("{s:s, s:s, s:i, s:s, s:i, s:i, s:o, s:{s:o, s:o, s:o}}", "id", a->model_name, "object", "model", "created", 0,
+                     "owned_by", "tallymesh", "context_length", (int)a->context_tokens, "providers", 1, "model_id", hex_hash(&a->model),
+                     "pricing", "input_micro_per_million", u64(a->prices.input), "cached_micro_per_million", u64(a->prices.cached_input),
+                     "output_micro_per_million", u64(a->prices.output));
+}
+
+char *node_openai_models_json(struct node *n, const char *name, unsigned *status)
+{
+    static struct advert a;
+    json_t *list = json_array(), *last = NULL;
+    struct hash last_id = { { 0 } };
+    size_t cursor = 0;
+    while (overlay_advert_each(agent_overlay(n->agent), mono_now(), &cursor, &a)) {
+        char hex[HASH_HEX_CHARS + 1];
+        hash_format(&a.model, hex);
+        if (name[0] && strcmp(name, a.model_name) != 0 && strcmp(name, hex) != 0)
+            continue;
+        if (last && hash_equal(&last_id, &a.model)) {  /* adverts come in order of model id */
+            json_object_set_new(last, "providers", json_integer(json_integer_value(json_object_get(last, "providers")) + 1));
+            continue;
+        }
+        last = openai_model(&a);
+        last_id = a.model;
+        json_array_append_new(list, last);
+    }
+    if (!name[0])
+        return finish_json(json_pack("{s:s, s:o}", "object", "list", "data", list));
+    json_t *one = json_incref(json_array_get(list, 0));
+    json_decref(list);
+    if (one)
+        return finish_json(one);
+    *status = 404;
+    return finish_json(json_pack("{s:{s:s, s:s, s:s, s:s}}", "error", "message", "no node in reach offers this model", "type",
+                                 "not_found_error", "param", "model", "code", "model_not_found"));
+}
