@@ -35,7 +35,8 @@
     X(STORE_NOTE, "note")                            /* terms hash, side -> body, signature */                         \
     X(STORE_SECRET, "secret")                        /* terms hash, part -> encrypted opening */                       \
     X(STORE_SECRET_DUE, "secret_due")                /* wall ms, terms hash -> nothing */                              \
-    X(STORE_EVIDENCE, "evidence")                    /* role, peer, seq -> the other body, signature */
+    X(STORE_EVIDENCE, "evidence")                    /* role, peer, seq -> the other body, signature */      \
+    X(STORE_CHANNEL_SEQ, "channel_seq")              /* role, peer, seq -> local number */
 
 enum store_table {
 #define X(name, text) name,
@@ -79,6 +80,8 @@ enum err store_seek(struct store *s, enum store_table t, struct bytes key, struc
 /* The last entry with a key < `key` (an empty key means: the last of all). */
 enum err store_seek_before(struct store *s, enum store_table t, struct bytes key, struct bytes *out_key, struct bytes *out_value) MUST_CHECK;
 
+/* The caller found in the middle of a change that it cannot finish it: sticks like a failed call. e is not OK. */
+void store_fail(struct store *s, enum err e);
 /* Durable, or nothing happened and the reason. OK at no cost if nothing was written. */
 enum err store_commit(struct store *s) MUST_CHECK;
 void store_abort(struct store *s);                         /* forgets everything since the last commit, and the sticky error */
