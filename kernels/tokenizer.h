@@ -32,7 +32,7 @@ enum {
     TOKENIZER_TOKEN_BYTES_MAX = 4096,      /* longest token a file may have; the longest seen has 512 (spaces) */
     TOKENIZER_SPECIAL_BYTES_MAX = 256,     /* longer control and user-defined tokens are not searched for in text */
     TOKENIZER_ENDS_MAX = 32,
-    TOKENIZER_TEXT_BYTES_MAX = 16 << 20    /* more than any context holds */
+    TOKENIZER_TEXT_BYTES_MAX = 4 << 20     /* some million tokens; one word of that length needs 200 MB of scratch */
 };
 
 struct tokenizer;

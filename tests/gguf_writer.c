@@ -12,7 +12,9 @@ static void put(struct gguf_writer_buf *b, const void *data, size_t len)
         b->data = realloc(b->data, b->cap);
         ENSURE(b->data != NULL);
     }
-    if (len && data)
+    if (len == 0)
+        return;
+    if (data)
         memcpy(b->data + b->len, data, len);
     else
         memset(b->data + b->len, 0, len);

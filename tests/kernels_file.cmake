@@ -6,4 +6,5 @@ target_link_libraries(tm_test_gguf PUBLIC tm_kernels tm_base tm_options m)
 
 tm_test(NAME test_gguf SOURCES unit/test_gguf.c LINK tm_test_gguf)
 tm_test(NAME test_model SOURCES unit/test_model.c LINK tm_test_gguf)
+tm_test(NAME test_tokenizer SOURCES unit/test_tokenizer.c LINK tm_test_gguf)
 tm_fuzz(NAME fuzz_gguf SOURCES fuzz/fuzz_gguf.c LINK tm_kernels tm_base)
