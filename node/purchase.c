@@ -39,9 +39,8 @@ static enum err seal_prompt(struct requester *r, const struct ask *a, const stru
         return e;
     struct key_seed ephemeral;
     services_seed(s, &ephemeral);
-    seal(&b->one_time, &ephemeral, bytes_of(terms->b, sizeof terms->b), plain, out);
     *out_len = plain.len + SEAL_OVERHEAD_BYTES;
-    return OK;
+    return seal(&b->one_time, &ephemeral, bytes_of(terms->b, sizeof terms->b), plain, out);
 }
 
 static bool send_terms(struct requester *r, struct ask *a, const struct held_bid *b, const struct signed_body *terms)
