@@ -9,7 +9,7 @@
 static const char *const end_texts[] = {
     "<|eot_id|>",  "<|im_end|>",    "<|end|>",     "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>",
     "<EOT>",       "<|return|>",    "<|call|>",    "</s>",          "<turn|>",
-    "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+    "<\357\275\234end\342\226\201of\342\226\201sentence\357\275\234>",
 };
 
 /* And tokens that begin or delimit turns: never a user's to write either. */

@@ -153,7 +153,7 @@ static struct bytes byte_spelling(uint8_t byte, uint8_t out[2])
 /* "left right" pairs; \xc4\xa0 is the stand-in for a space. All results are distinct. */
 static const char *const merges[] = {
     "t h", "h e", "a n", "i n", "e r", "o n", "r e", "o u", "\xc4\xa0 t", "\xc4\xa0 a", "\xc4\xa0t he", "an d",
-    "in g", "\xc4\xa0 w", "\xc4\xa0 s", "o r", "e n", "e d", "\xc4\xa0" "a nd", "l l", "o o", "H e", "He ll", "Hell o",
+    "in g", "\xc4\xa0 w", "\xc4\xa0 s", "o r", "e n", "e d", "\304\240a nd", "l l", "o o", "H e", "He ll", "Hell o",
     "\xc4\xa0w or", "\xc4\xa0wor l", "\xc4\xa0worl d", "s t", "a t", "i s",
 };
 _Static_assert(TINY_TOKEN_MERGED + ARRAY_COUNT(merges) <= TINY_TOKEN_ENDOFTEXT, "merges end before the control tokens");
