@@ -41,7 +41,7 @@ enum {
     RECORD_TTL_MS = 2 * 60 * 60 * 1000, RECORD_REFRESH_MS = 60 * 60 * 1000,
     ADVERT_TTL_MS = 15 * 60 * 1000, ADVERT_REFRESH_MS = 5 * 60 * 1000,
     STORE_REPLICAS = 16,                   /* nodes closest to a key that hold it */
-    RECORDS_MAX = 4096, RECORDS_PER_AUTHOR_MAX = 64,
+    RECORDS_MAX = 2048, RECORDS_PER_AUTHOR_MAX = 64,
     ADVERTS_PER_REPLY_MAX = 7,             /* 7 x 1 KiB fits a control body */
     CONTACTS_PER_REPLY_MAX = 10,           /* 10 x 640 B fits a control body */
 };

@@ -34,6 +34,7 @@ struct node_id { struct hash h; };                         /* H("id", node publi
 #define PURPOSE_RECORD "record"            /* node record */
 #define PURPOSE_ADVERT "advert"            /* capacity advert */
 #define PURPOSE_HELLO "hello"
+#define PURPOSE_GOSSIP "gossip"            /* a published message, by its origin */
 #define PURPOSE_OFFER "offer"
 #define PURPOSE_BID "bid"
 #define PURPOSE_TERMS_REQUESTER "terms-r"

@@ -57,6 +57,7 @@ struct hash advert_key(const struct hash *model);
 /* Signs a; a->node must be the signer's own signed record. ERR_TOO_LARGE if it would not fit ADVERT_BYTES_MAX. */
 enum err advert_sign(const struct secret_key *secret, struct advert *a) MUST_CHECK;
 void advert_write(struct writer *w, const struct advert *a);
+struct bytes advert_encode(const struct advert *a, uint8_t buf[ADVERT_BYTES_MAX]);    /* of one that advert_sign() took */
 void advert_read(struct reader *r, struct advert *out);
 /* One advert and nothing after it. ERR_ENCODING, ERR_TOO_LARGE, ERR_VERSION, ERR_FORMAT. */
 enum err advert_decode(struct bytes encoded, struct advert *out) MUST_CHECK;

@@ -31,6 +31,12 @@ static inline bool link_is_inbound(struct link l) { return (l.id & LINK_INBOUND_
 
 struct overlay;
 
+enum {
+    OWN_ADVERTS_MAX = 16,                                  /* models one node offers */
+    LINK_IDLE_MS = 60 * 1000,
+    MODEL_KEPT_MS = 30 * 60 * 1000,
+};
+
 /* ---- life ---- */
 
 struct overlay_config {
@@ -152,7 +158,8 @@ enum err overlay_find_providers(struct overlay *o, struct mono now, const struct
 /* Verified, unexpired, not withdrawn adverts of a model from what is known now, ours included, in order of node id.
  * Returns how many were written. */
 size_t overlay_providers(struct overlay *o, struct mono now, const struct hash *model, struct advert *out, size_t max);
-/* Walks every such advert of every model, in order of model id, then node id; *cursor starts at 0. Each advert once. */
+/* Walks every such advert of every model, each once, in a stable order; *cursor starts at 0. The directory of all models
+ * is kept fresh by itself, so this lists the mesh (of a large mesh: a part of it). */
 bool overlay_advert_each(const struct overlay *o, struct mono now, size_t *cursor, struct advert *out);
 
 /* ---- gossip ---- */

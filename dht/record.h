@@ -48,6 +48,7 @@ struct node_record {
 /* Signs r with `secret` (whose public part must be r->key): fills id and sig. */
 void record_sign(const struct secret_key *secret, struct node_record *r);
 void record_write(struct writer *w, const struct node_record *r);
+struct bytes record_encode(const struct node_record *r, uint8_t buf[RECORD_BYTES_MAX]);
 /* Reads shape only: version, valid host, known flags, sizes. The reader fails otherwise and out is zeroed. */
 void record_read(struct reader *r, struct node_record *out);
 /* One record and nothing after it. ERR_ENCODING, ERR_TOO_LARGE, ERR_VERSION, ERR_FORMAT (host). */
@@ -59,5 +60,8 @@ enum err record_check_cheap(const struct node_record *r, const struct net_id *ne
 /* The cheap half, then ERR_SIGNATURE, then the certificate if there is one (ERR_CERT, ERR_EXPIRED, ERR_SIGNATURE). */
 enum err record_verify(const struct node_record *r, const struct net_id *net, unsigned pow_bits, struct wall now) MUST_CHECK;
 bool record_is_dialable(const struct node_record *r);
+
+/* Fails a reader for a reason of meaning rather than of form. The first reason stays. */
+void reader_refuse(struct reader *r, enum err why);
 
 #endif

@@ -1,0 +1,174 @@
+/* overlay_state.h - the complete struct overlay, for who embeds it, and what its files say to each other.
+ *
+ * overlay.c decides; session.c, search.c, publish.c and rumour.c each tell one part of the story over the same struct; the
+ * machines below (peers, routing, lookup, store, gossip) are leaves that do not know it. Only dht/ and its tests look
+ * inside; everybody else uses overlay.h.
+ */
+#ifndef TALLYMESH_DHT_OVERLAY_STATE_H
+#define TALLYMESH_DHT_OVERLAY_STATE_H
+
+#include "dht/gossip.h"
+#include "dht/lookup.h"
+#include "dht/message.h"
+#include "dht/outbox.h"
+#include "dht/overlay.h"
+#include "dht/peers.h"
+#include "dht/routing.h"
+#include "dht/store.h"
+
+enum {
+    HELLOS_PER_S = 200, HELLOS_BURST = 1000,               /* two signatures each: a few percent of a core */
+    BOOTSTRAPS_MAX = 16,
+    BOOTSTRAP_PEERS_MIN = 4,                               /* with fewer peers the bootstrap nodes are asked again */
+    KEPT_MODELS_MAX = 16,                                  /* the directory included */
+    SEARCH_PAGES_MAX = 16,                                 /* further pages of values fetched in one walk: 112 adverts */
+    PUBLISH_SEARCHES_MAX = 4,                              /* of LOOKUPS_MAX; the rest stays free for people who wait */
+    TABLE_DIALS_MAX = DIALS_MAX / 2,                       /* the other half belongs to lookups and the parent */
+    CACHE_RECORDS_MAX = RECORDS_MAX / 4,                   /* adverts held for our own use are not evicted, up to so many */
+    PEERS_RESERVED = 32,                                   /* seats the routing table leaves to inbound peers and jobs */
+    WITHDRAWN_TTL_MS = 60 * 1000,
+};
+
+enum search_purpose {
+    SEARCH_SELF,                                           /* to be found by our neighbours: the join */
+    SEARCH_REFRESH,                                        /* to hear of nodes in one bucket */
+    SEARCH_NODE,                                           /* the parent wants this node */
+    SEARCH_PROVIDERS,                                      /* adverts of a model */
+    SEARCH_PUBLISH,                                        /* where a publication of ours belongs */
+};
+
+struct publication {
+    struct mono due;
+    bool running;
+    uint32_t rounds;                                       /* spread so often since it was signed */
+};
+
+struct search {
+    bool active, notify;
+    enum search_purpose purpose;
+    struct hash subject;                                   /* PROVIDERS: model. PUBLISH: model, zero for the node record */
+    bool directory;                                        /* PUBLISH: under the directory key */
+    uint32_t pages;
+    struct lookup walk;
+};
+
+struct own_advert {
+    bool used;
+    struct advert advert;
+    struct mono signed_at;
+    struct mono resign_at;                                 /* withdrawn (slots = 0): when to forget it */
+    struct publication by_model, by_directory;
+};
+
+struct boot {
+    bool used;
+    struct endpoint at;
+    struct mono next_try;
+    uint32_t tries;
+};
+
+struct kept_model {
+    bool used, for_ever;
+    struct hash model;
+    struct mono last_used, refresh_at;
+};
+
+struct overlay {
+    struct net_id net;
+    unsigned pow_bits;
+    const struct secret_key *key;
+    struct node_record own;
+    uint64_t last_seq, last_number;
+    struct mono own_signed_at, resign_at;                  /* of our node record */
+    struct publication own_spread;
+
+    struct mono now, wall_at, deadline;
+    struct wall wall;                                      /* as it was at wall_at */
+    struct rng rng;
+    uint64_t last_link, last_request;
+    struct bucket hellos;                                  /* signatures checked for strangers are rationed */
+    bool self_found, was_joined, stopped;
+    uint32_t refresh_rounds;
+    struct mono refresh_again;
+
+    struct boot boots[BOOTSTRAPS_MAX];
+    struct kept_model kept[KEPT_MODELS_MAX];
+    struct own_advert adverts[OWN_ADVERTS_MAX];
+    struct search searches[LOOKUPS_MAX];
+    struct peers peers;
+    struct routing routing;
+    struct store store;
+    struct gossip gossip;
+    struct overlay_counters counters;
+    struct outbox out;
+};
+
+/* ---- overlay.c: what all parts need ---- */
+
+/* Each entry point but the queries starts here: what was lent is gone, time has moved. wall may be NULL. */
+void overlay_begin(struct overlay *o, struct mono now, const struct wall *wall);
+void overlay_wake(struct overlay *o, struct mono at);              /* the deadline is no later than this */
+struct wall overlay_wall(const struct overlay *o);
+uint64_t overlay_next_seq(struct overlay *o);
+void overlay_refuse(struct overlay *o, uint32_t type, enum err why);       /* counts */
+void overlay_emit(struct overlay *o, const struct overlay_effect *e);
+/* Encodes into the outbox; one frame may then be sent on many links. */
+struct bytes overlay_frame(struct overlay *o, const struct frame *f);
+void overlay_send_bytes(struct overlay *o, struct link link, uint32_t type, struct bytes frame);
+void overlay_send_frame(struct overlay *o, struct link link, const struct frame *f);
+
+/* ---- session.c: links become peers ---- */
+
+/* Dials; record NULL: whoever answers with that transport key. NULL: no slot free. An existing dial is returned as it is. */
+struct peer *session_dial(struct overlay *o, const struct endpoint *at, const struct node_record *record);
+void session_link_up(struct overlay *o, struct link link);
+void session_link_down(struct overlay *o, struct link link);
+void session_frame(struct overlay *o, const struct overlay_event *e);
+void session_tick(struct overlay *o);
+struct mono session_deadline(const struct overlay *o);
+/* A protocol offence by this peer: counted, priced. True if the peer is gone (muted). */
+bool session_offence(struct overlay *o, struct peer *peer, uint32_t type, enum err what);
+void session_drop(struct overlay *o, struct peer *peer, enum goaway reason);
+
+/* ---- overlay.c: messages of peers that are up ---- */
+
+void overlay_message(struct overlay *o, struct peer *peer, const struct frame *f);
+void overlay_peer_is_up(struct overlay *o, struct peer *peer);
+
+/* ---- search.c ---- */
+
+/* NULL: all LOOKUPS_MAX walks are under way. */
+struct search *search_start(struct overlay *o, enum search_purpose purpose, const struct hash *target, const struct hash *subject);
+struct search *search_find(struct overlay *o, enum search_purpose purpose, const struct hash *subject);
+void search_step(struct overlay *o, struct search *s);     /* asks whoever can be asked; ends the walk if it is over */
+void search_peer_ready(struct overlay *o, struct peer *peer);              /* GREETING or UP: questions may be sent */
+void search_peer_failed(struct overlay *o, const struct node_id *id);
+enum err search_answer(struct overlay *o, struct peer *peer, const struct frame *f) MUST_CHECK;
+void search_tick(struct overlay *o);
+struct mono search_deadline(const struct overlay *o);
+bool search_has_room(const struct overlay *o);             /* search_start() would succeed */
+size_t search_count(const struct overlay *o, enum search_purpose purpose);
+
+/* ---- publish.c: what we say about ourselves ---- */
+
+void publish_sign_record(struct overlay *o);
+void publish_tick(struct overlay *o);
+struct mono publish_deadline(const struct overlay *o);
+void publish_spread(struct overlay *o, struct search *s);  /* the walk of a SEARCH_PUBLISH has ended */
+enum err publish_stored(struct overlay *o, const struct frame *f) MUST_CHECK;
+
+/* ---- serve.c: what we hold and answer for others ---- */
+
+enum err serve_find(struct overlay *o, struct peer *peer, const struct frame *f) MUST_CHECK;
+enum err serve_get(struct overlay *o, struct peer *peer, const struct frame *f) MUST_CHECK;
+enum err serve_store(struct overlay *o, struct peer *peer, const struct frame *f) MUST_CHECK;
+/* An advert that came as an answer under `key`: verified and kept in the store. */
+enum err serve_accept_advert(struct overlay *o, const struct hash *key, const struct aged_value *v) MUST_CHECK;
+
+/* ---- rumour.c ---- */
+
+enum err rumour_pub(struct overlay *o, struct peer *peer, const struct frame *f) MUST_CHECK;
+enum err rumour_ihave(struct overlay *o, struct peer *peer, const struct frame *f) MUST_CHECK;
+enum err rumour_iwant(struct overlay *o, struct peer *peer, const struct frame *f) MUST_CHECK;
+
+#endif
