@@ -89,13 +89,15 @@ static void read_default_system(struct bytes s, struct chat *c)
     }
 }
 
-static void read_inst_spaces(struct bytes s, struct chat *c)
+static void read_inst_style(struct bytes s, struct chat *c)
 {
     c->inst_space_before = has(s, "' [INST] '") || has(s, "\" [INST] \"");
     c->inst_space_inside = has(s, "[INST] ");
     c->inst_space_close = has(s, " [/INST]");
     c->inst_space_answer = has(s, "' ' + message['content']") || has(s, "\" \" + message[\"content\"]");
     c->inst_space_end = has(s, "eos_token + ' '") || has(s, "eos_token + \" \"");
+    c->inst_bos_each = has(s, "bos_token + '[INST]") || has(s, "bos_token + \"[INST]");
+    c->inst_trims = has(s, "content.strip()") || has(s, "|trim + eos_token");
     c->system_with_last = has(s, "loop.last and system_message");
 }
 
@@ -132,8 +134,8 @@ enum err chat_open(const struct gguf *g, const struct tokenizer *t, struct chat 
                          fault_name(source).text);
     if (c.family == CHAT_CHATML)
         read_default_system(source, &c);
-    if (c.family == CHAT_MISTRAL)
-        read_inst_spaces(source, &c);
+    if (c.family == CHAT_MISTRAL || c.family == CHAT_LLAMA2)
+        read_inst_style(source, &c);
     c.dates = c.family == CHAT_LLAMA3 && has(source, "Cutting Knowledge Date");
     *out = c;
     return OK;

@@ -21,7 +21,9 @@
  * the template's own default date, because this code has no clock).
  *
  * What users wrote stays theirs: the result is a list of segments (tokenizer.h), and only those that come from
- * the template may contain control tokens.
+ * the template may contain control tokens. Where a family frames its turns in plain letters instead of control tokens
+ * (Zephyr's <|user|>, [INST] of the first Mistral models), a user can still imitate them: that is a weakness of those
+ * models which no renderer can mend.
  *
  * Owns:    nothing outside the struct.
  * Threads: read-only after opening.
@@ -66,6 +68,8 @@ struct chat {
     bool inst_space_close;        /* "Hi [/INST]" instead of "Hi[/INST]" */
     bool inst_space_answer;       /* "[/INST] Hello" */
     bool inst_space_end;          /* "</s> [INST]" */
+    bool inst_bos_each;           /* Llama 2: "<s>" before every question, not only the first */
+    bool inst_trims;              /* contents lose the white space around them (Mistral: answers only) */
     bool system_with_last;        /* Mistral: the system text goes before the last question */
     uint16_t default_system_len;
     uint8_t bos_len, eos_len;

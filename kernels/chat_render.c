@@ -135,12 +135,12 @@ static void llama2_message(struct pen *p, const struct chat *c, const struct cha
 {
     if (m->role == CHAT_ASSISTANT) {
         frame(p, " ");
-        content(p, trimmed(m->content));
+        content(p, c->inst_trims ? trimmed(m->content) : m->content);
         frame(p, " ");
         write_segment(p, bytes_of(c->eos, c->eos_len), true);
         return;
     }
-    if (!is_first)   /* BOS of the whole text is chat_encode()'s */
+    if (!is_first && c->inst_bos_each)   /* BOS of the whole text is chat_encode()'s */
         write_segment(p, bytes_of(c->bos, c->bos_len), true);
     frame(p, "[INST] ");
     if (system.len) {
@@ -148,7 +148,7 @@ static void llama2_message(struct pen *p, const struct chat *c, const struct cha
         content(p, system);
         frame(p, "\n<</SYS>>\n\n");
     }
-    content(p, trimmed(m->content));
+    content(p, c->inst_trims ? trimmed(m->content) : m->content);
     frame(p, " [/INST]");
 }
 
@@ -156,7 +156,7 @@ static void mistral_message(struct pen *p, const struct chat *c, const struct ch
 {
     if (m->role == CHAT_ASSISTANT) {
         frame(p, c->inst_space_answer ? " " : "");
-        content(p, m->content);
+        content(p, c->inst_trims ? trimmed(m->content) : m->content);
         write_segment(p, bytes_of(c->eos, c->eos_len), true);
         frame(p, c->inst_space_end ? " " : "");
         return;

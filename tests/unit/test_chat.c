@@ -26,6 +26,10 @@
     "{{ bos_token }}{%- if loop.last and system_message is defined %}{{- '[INST] ' + system_message + '\\n\\n' + "         \
     "message['content'] + '[/INST]' }}{%- else %}{{- '[INST] ' + message['content'] + '[/INST]' }}{{- ' ' + "              \
     "message['content'] + eos_token }}"
+#define LLAMA2_PLAIN "{{ bos_token }}{{ '[INST] ' + '<<SYS>>' + content + ' [/INST]' }}{{ ' ' + content + ' ' + eos_token }}"
+#define MISTRAL_NEMO                                                                                                   \
+    "{{- bos_token }}{%- if loop.last and system_message is defined %}{{- \"[INST]\" + system_message + \"\\n\\n\" + "  \
+    "message[\"content\"] + \"[/INST]\" }}{{- message[\"content\"]|trim + eos_token}}"
 #define ZEPHYR "{% for message in messages %}{{ '<|user|>\\n' + message['content'] + eos_token }}{{ '<|assistant|>' }}"
 #define PHI3 "{{'<|user|>\\n' + message['content'] + '<|end|>\\n'}}{{'<|assistant|>\\n' + message['content'] + '<|end|>\\n'}}"
 #define GEMMA "{{ bos_token }}{{ '<start_of_turn>' + role + '\\n' + message['content'] | trim + '<end_of_turn>\\n' }}"
@@ -138,6 +142,10 @@ static void every_family_has_its_writing(void **state)
     assert_renders(LLAMA2, CHAT_LLAMA2, one, 1, "[INST] Hi [/INST]");
     assert_renders(LLAMA2, CHAT_LLAMA2, talk, 4,
                    "[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\nHi [/INST] Hello </s><s>[INST] Bye [/INST]");
+    assert_renders(LLAMA2_PLAIN, CHAT_LLAMA2, talk, 4,
+                   "[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\n Hi  [/INST] Hello </s>[INST] Bye [/INST]");
+    const struct chat_message spaced[] = { user_says(" Hi "), model_says(" Hello "), user_says("Bye") };
+    assert_renders(MISTRAL_NEMO, CHAT_MISTRAL, spaced, 3, "[INST] Hi [/INST]Hello</s>[INST]Bye[/INST]");
     assert_renders(MISTRAL1, CHAT_MISTRAL, talk, 4, "[INST] Be kind.\n\n Hi  [/INST]Hello</s> [INST] Bye [/INST]");
     assert_renders(MISTRAL3, CHAT_MISTRAL, talk, 4, "[INST]  Hi [/INST] Hello</s>[INST] Be kind.\n\nBye[/INST]");
     assert_renders(ZEPHYR, CHAT_ZEPHYR, talk, 4,
