@@ -1,0 +1,32 @@
+/* ops_avx2.h - the operations of NV1 with AVX2, FMA and F16C. Only to be called where the processor has all three
+ * (backend.c asks). The AVX-512 table borrows what gains nothing from wider registers.
+ *
+ * packed Q8_0, groups of 8 rows (missing rows are zero), per block of 32 columns 272 bytes:
+ *   offset 0    8 x fp16 scale, one per row
+ *   offset 16   8 x { 8 rows x 4 int8 }: columns 4i .. 4i+3 of each row
+ * so that a lane is a row, and four neighbouring columns meet four activations that are the same for all lanes.
+ */
+#ifndef TALLYMESH_KERNELS_OPS_AVX2_H
+#define TALLYMESH_KERNELS_OPS_AVX2_H
+
+#include "kernels/ops.h"
+
+extern const struct ops ops_avx2;
+
+/* What the AVX-512 table borrows. */
+bool avx2_quantize(const float *in, struct acts *x, uint32_t token);
+bool avx2_quantize_head(const float *in, uint32_t n, int8_t *q, float *d);
+void avx2_matmul_float(const struct matrix *w, const float *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
+                       size_t stride);
+bool avx2_rmsnorm(const float *x, const float *w, uint32_t n, float eps, float *y);
+bool avx2_gate(const float *g, const float *u, uint32_t n, float *y);
+void avx2_add(float *x, const float *y, uint32_t n);
+void avx2_rope(float *v, const float *cs, uint32_t pairs);
+bool avx2_attn_softmax(const int32_t scores[TILE], float cq, const float *dk, const float *dv, uint32_t n,
+                       struct attn_tile *out);
+void avx2_attn_fold(float *o, const int32_t *sums, float a, float e, uint32_t n);
+void avx2_attn_merge(float *o, const float *part, float a, float b, uint32_t n);
+void avx2_exp2_each(const float *x, uint32_t n, float *y);
+void avx2_exp_each(const float *x, uint32_t n, float *y);
+
+#endif
