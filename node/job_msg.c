@@ -5,7 +5,7 @@
 
 enum {
     TERMS_MSG_FIELDS = 3, PROMPT_MSG_FIELDS = 3, OK_MSG_FIELDS = 3, CHUNK_MSG_FIELDS = 3, CLAIM_MSG_FIELDS = 4,
-    RECEIPT_MSG_FIELDS = 4, CANCEL_MSG_FIELDS = 2, HEADER_GET_FIELDS = 2, HEADER_PART_FIELDS = 5,
+    RECEIPT_MSG_FIELDS = 4, CANCEL_MSG_FIELDS = 2, RESYNC_FIELDS = 4, ADOPT_FIELDS = 5, HEADER_GET_FIELDS = 2, HEADER_PART_FIELDS = 5,
 };
 
 /* ---- terms ---- */
@@ -237,6 +237,72 @@ enum err cancel_msg_decode(struct bytes body, struct cancel_msg *out)
     if (e == OK)
         *out = m;
     return e;
+}
+
+/* ---- resync ---- */
+
+enum err resync_msg_encode(const struct resync_msg *m, void *buf, size_t cap, struct bytes *view)
+{
+    struct writer w;
+    writer_init(&w, buf, cap);
+    write_array(&w, RESYNC_FIELDS);
+    write_uint(&w, m->provider_seq);
+    write_hash(&w, &m->provider_head);
+    write_uint(&w, m->requester_seq);
+    write_hash(&w, &m->requester_head);
+    return writer_finish(&w, view);
+}
+
+enum err resync_msg_decode(struct bytes body, struct resync_msg *out)
+{
+    struct reader r;
+    struct resync_msg m;
+    reader_init(&r, body);
+    read_array(&r, RESYNC_FIELDS);
+    m.provider_seq = read_uint(&r, UINT64_MAX - 1);
+    read_hash(&r, &m.provider_head);
+    m.requester_seq = read_uint(&r, UINT64_MAX - 1);
+    read_hash(&r, &m.requester_head);
+    enum err e = reader_finish(&r);
+    if (e)
+        return e;
+    if ((m.provider_seq == 0) != hash_is_zero(&m.provider_head) || (m.requester_seq == 0) != hash_is_zero(&m.requester_head))
+        return ERR_ARG;
+    *out = m;
+    return OK;
+}
+
+enum err adopt_msg_encode(const struct adopt_msg *m, void *buf, size_t cap, struct bytes *view)
+{
+    struct writer w;
+    writer_init(&w, buf, cap);
+    write_array(&w, ADOPT_FIELDS);
+    write_uint(&w, m->side);
+    write_bin(&w, m->body);
+    write_sig(&w, &m->requester_sig);
+    write_sig(&w, &m->provider_sig);
+    write_uint(&w, m->more);
+    return writer_finish(&w, view);
+}
+
+enum err adopt_msg_decode(struct bytes body, struct adopt_msg *out)
+{
+    struct reader r;
+    struct adopt_msg m = { .side = SIDE_NONE };
+    reader_init(&r, body);
+    read_array(&r, ADOPT_FIELDS);
+    m.side = (enum side)read_uint(&r, SIDE_PROVIDER);
+    m.body = read_bin(&r, 1, RECEIPT_BODY_BYTES_MAX);
+    read_sig(&r, &m.requester_sig);
+    read_sig(&r, &m.provider_sig);
+    m.more = read_uint(&r, 1) != 0;
+    enum err e = reader_finish(&r);
+    if (e)
+        return e;
+    if (m.side == SIDE_NONE)
+        return ERR_ARG;
+    *out = m;
+    return OK;
 }
 
 /* ---- model headers ---- */

@@ -25,6 +25,7 @@ enum {
     RECEIPT_MSG_BYTES_MAX = RECEIPT_BODY_BYTES_MAX + SIGNED_OVERHEAD_BYTES + NOTE_BYTES_MAX + SIGNED_OVERHEAD_BYTES + 16,
     HASH_SIG_BYTES_MAX = HASH_BYTES + SIG_BYTES + 24,      /* TERMS_OK, CLAIM_OK */
     CANCEL_BYTES_MAX = HASH_BYTES + 8,
+    RESYNC_BYTES_MAX = 2 * HASH_BYTES + 32, ADOPT_BYTES_MAX = RECEIPT_BODY_BYTES_MAX + 2 * SIG_BYTES + 32,
     HEADER_GET_BYTES_MAX = HASH_BYTES + 16,
     HEADER_PART_MSG_BYTES_MAX = HEADER_PART_BYTES + 2 * HASH_BYTES + 32,
 };
@@ -98,6 +99,26 @@ struct cancel_msg {
 };
 enum err cancel_msg_encode(const struct cancel_msg *m, void *buf, size_t cap, struct bytes *view) MUST_CHECK;
 enum err cancel_msg_decode(struct bytes body, struct cancel_msg *out) MUST_CHECK;
+
+/* RESYNC: where I stand on the two channels between us.
+ * [seq as provider, head as provider, seq as requester, head as requester]; head zero where seq is 0. */
+struct resync_msg {
+    uint64_t provider_seq, requester_seq;
+    struct hash provider_head, requester_head;
+};
+enum err resync_msg_encode(const struct resync_msg *m, void *buf, size_t cap, struct bytes *view) MUST_CHECK;
+enum err resync_msg_decode(struct bytes body, struct resync_msg *out) MUST_CHECK;
+
+/* RESYNC_OK: a complete receipt that the other side lacks.
+ * [sender's side on its channel, receipt body, requester's signature, provider's signature, 1 if more follow after another RESYNC] */
+struct adopt_msg {
+    enum side side;
+    struct bytes body;
+    struct sig requester_sig, provider_sig;
+    bool more;
+};
+enum err adopt_msg_encode(const struct adopt_msg *m, void *buf, size_t cap, struct bytes *view) MUST_CHECK;
+enum err adopt_msg_decode(struct bytes body, struct adopt_msg *out) MUST_CHECK;
 
 /* HEADER_GET [model id, offset] */
 struct header_get_msg {

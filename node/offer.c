@@ -223,6 +223,43 @@ const char *decline_text(enum decline_reason r)
     return (unsigned)r < DECLINE_COUNT ? declines[r].text : "for a reason this version does not know";
 }
 
+const char *decline_unit(enum decline_reason r)
+{
+    switch (r) {
+    case DECLINE_CREDIT_REQUESTER:
+    case DECLINE_CREDIT_NEWCOMERS:
+    case DECLINE_BUDGET:
+        return "pico-credits";
+    case DECLINE_PRICE_INPUT:
+    case DECLINE_PRICE_OUTPUT:
+        return "micro-credits per million tokens";
+    case DECLINE_CONTEXT:
+        return "tokens";
+    case DECLINE_FIRST_TOKEN:
+        return "ms";
+    case DECLINE_CAPACITY:
+        return "slots";
+    case DECLINE_ENERGY:
+        return "mJ per 1000 tokens";
+    case DECLINE_NONE:
+    case DECLINE_MODEL:
+    case DECLINE_DRAINING:
+    case DECLINE_JURISDICTION:
+    case DECLINE_TIER:
+    case DECLINE_OWNER:
+    case DECLINE_EXPIRED:
+    case DECLINE_TERMS:
+    case DECLINE_SEALED:
+    case DECLINE_CHANNEL:
+    case DECLINE_RATE:
+    case DECLINE_CANCELLED:
+    case DECLINE_FAILED:
+    case DECLINE_COUNT:
+        break;
+    }
+    return "";
+}
+
 enum err decline_encode(const struct decline *d, uint8_t out[DECLINE_BYTES_MAX], struct bytes *view)
 {
     struct writer w;
@@ -265,18 +302,28 @@ static bool jurisdiction_allowed(const struct request_limits *l, const char c[2]
     return n == 0;
 }
 
-enum decline_reason limits_check(const struct request_limits *l, const struct placement *p)
+enum decline_reason limits_check(const struct request_limits *l, const struct placement *p, uint64_t *out_have, uint64_t *out_limit)
 {
-    if (l->price_input_max && p->price_input > l->price_input_max)
+    *out_have = *out_limit = 0;
+    if (l->price_input_max && p->price_input > l->price_input_max) {
+        *out_have = p->price_input;
+        *out_limit = l->price_input_max;
         return DECLINE_PRICE_INPUT;
-    if (l->price_output_max && p->price_output > l->price_output_max)
+    }
+    if (l->price_output_max && p->price_output > l->price_output_max) {
+        *out_have = p->price_output;
+        *out_limit = l->price_output_max;
         return DECLINE_PRICE_OUTPUT;
+    }
     if (!jurisdiction_allowed(l, p->jurisdiction))
         return DECLINE_JURISDICTION;
     if (l->tiers && !(l->tiers >> p->tier & 1))
         return DECLINE_TIER;
-    if (l->energy_mj_per_1k_max && (p->energy_mj_per_1k == 0 || p->energy_mj_per_1k > l->energy_mj_per_1k_max))
+    if (l->energy_mj_per_1k_max && (p->energy_mj_per_1k == 0 || p->energy_mj_per_1k > l->energy_mj_per_1k_max)) {
+        *out_have = p->energy_mj_per_1k;
+        *out_limit = l->energy_mj_per_1k_max;
         return DECLINE_ENERGY;
+    }
     if (l->has_owner && (!p->owner || !pubkey_equal(p->owner, &l->owner)))
         return DECLINE_OWNER;
     return DECLINE_NONE;

@@ -81,6 +81,7 @@ enum err signed_msg_decode(struct bytes message, struct signed_msg *out) MUST_CH
     X(DECLINE_TERMS, ERR_MISMATCH, "the terms are not what was bid")                                                   \
     X(DECLINE_SEALED, ERR_SIGNATURE, "the sealed prompt does not open or does not match its commitment")               \
     X(DECLINE_CHANNEL, ERR_STATE, "the receipt channel between both nodes is frozen")                                  \
+    X(DECLINE_BUDGET, ERR_PRICE, "the request could cost more than its budget")                                        \
     X(DECLINE_RATE, ERR_RATE, "too many offers in too short a time")                                                   \
     X(DECLINE_CANCELLED, ERR_CANCELLED, "cancelled before the first token")                                            \
     X(DECLINE_FAILED, ERR_UNAVAILABLE, "the provider could not do it")
@@ -94,6 +95,7 @@ enum decline_reason {
 
 enum err decline_err(enum decline_reason r);
 const char *decline_text(enum decline_reason r);            /* never NULL, static storage */
+const char *decline_unit(enum decline_reason r);            /* of limit and have: "pico-credits", "tokens"; "" if there is none */
 
 /* Refusal of an offer (subject = offer hash) or of terms (subject = terms hash). limit and have in the reason's own
  * unit: pico-credits, micro-credits per million tokens, tokens, milliseconds or slots; 0 where there is none. */
@@ -106,7 +108,8 @@ enum err decline_encode(const struct decline *d, uint8_t out[DECLINE_BYTES_MAX],
 enum err decline_decode(struct bytes body, struct decline *out) MUST_CHECK;
 
 /* One constraint at a time, the first that fails; DECLINE_NONE if all hold. The provider asks it about itself before
- * bidding, the requester about every advert and every bid: one rule, three places. */
+ * bidding, the requester about every advert and every bid: one rule, three places. have and limit are for the refusal's
+ * text: what the placement has, what the request allows; untouched where that is no number. */
 struct placement {
     uint64_t price_input, price_output;
     char jurisdiction[2];
@@ -114,6 +117,6 @@ struct placement {
     uint32_t energy_mj_per_1k;
     const struct pubkey *owner;                             /* certified owner, NULL if unknown */
 };
-enum decline_reason limits_check(const struct request_limits *l, const struct placement *p);
+enum decline_reason limits_check(const struct request_limits *l, const struct placement *p, uint64_t *out_have, uint64_t *out_limit);
 
 #endif

@@ -1,0 +1,249 @@
+/* settlement.c - carries receipts between the ledger and the link. */
+#include "node/settlement.h"
+
+#include <string.h>
+
+void settlement_init(struct settlement *t, struct services *s)
+{
+    *t = (struct settlement){ .s = s, .retry_at = s->now };   /* a restart may have left something due */
+}
+
+static bool is_here(const struct services *s, const struct pubkey *key, struct node_id *node)
+{
+    struct overlay_peer peer;
+    *node = node_id_of(key);
+    return overlay_peer_find(s->overlay, node, &peer);
+}
+
+static void log_failure(struct services *s, const char *what, const struct node_id *node, enum err e)
+{
+    effects_log(s->out, LOG_WARN, what, "node %s: %s", short_name(&node->h).text, err_text(e));
+}
+
+/* Our note about the job goes beside the receipt; without one the receipt goes alone. */
+static void send_receipt_msg(struct services *s, const struct node_id *to, enum message_type type, const struct hash *terms,
+                             struct bytes receipt, const struct sig *sig)
+{
+    struct receipt_msg m = { .body = receipt, .sig = *sig };
+    struct signed_body note;
+    if (ledger_note_own(s->ledger, terms, &note) == OK) {
+        m.note = signed_body_view(&note);
+        m.note_sig = note.sig;
+    }
+    uint8_t buf[RECEIPT_MSG_BYTES_MAX];
+    struct bytes body;
+    ENSURE(receipt_msg_encode(&m, buf, sizeof buf, &body) == OK);
+    services_send(s, to, type, body);
+}
+
+void settlement_propose(struct settlement *t, const struct pubkey *requester)
+{
+    struct services *s = t->s;
+    struct node_id node;
+    struct signed_body receipt;
+    struct hash terms;
+    if (!is_here(s, requester, &node))
+        return;
+    enum err e = ledger_receipt_propose(s->ledger, requester, &receipt, &terms);
+    if (e == ERR_NOT_FOUND)
+        return;
+    if (e) {
+        log_failure(s, "receipt.propose", &node, e);
+        return;
+    }
+    send_receipt_msg(s, &node, MSG_RECEIPT, &terms, signed_body_view(&receipt), &receipt.sig);
+    t->retry_at = mono_min(t->retry_at, mono_add_ms(s->now, SETTLE_RETRY_MS));
+}
+
+/* ---- resync ---- */
+
+static void send_resync(struct services *s, const struct node_id *node, const struct pubkey *peer)
+{
+    struct channel_state earn, spend;
+    if (ledger_channel(s->ledger, SIDE_PROVIDER, peer, &earn) != OK || ledger_channel(s->ledger, SIDE_REQUESTER, peer, &spend) != OK)
+        return;
+    struct resync_msg m = { .provider_seq = earn.seq, .provider_head = earn.head, .requester_seq = spend.seq, .requester_head = spend.head };
+    uint8_t buf[RESYNC_BYTES_MAX];
+    struct bytes body;
+    ENSURE(resync_msg_encode(&m, buf, sizeof buf, &body) == OK);
+    services_send(s, node, MSG_RESYNC, body);
+}
+
+void settlement_peer_up(struct settlement *t, const struct node_id *node)
+{
+    struct pubkey key;
+    if (services_peer_key(t->s, node, &key))
+        send_resync(t->s, node, &key);
+}
+
+/* Complete receipts from peer_seq + 1 on, a bounded number at a time. */
+static void send_missing(struct services *s, enum side side, const struct node_id *node, const struct pubkey *peer, uint64_t peer_seq)
+{
+    struct receipt_view v;
+    for (uint64_t seq = peer_seq + 1; ledger_receipt_at(s->ledger, side, peer, seq, &v) == OK; seq++) {
+        struct adopt_msg m = { .side = side, .body = v.body, .requester_sig = v.requester_sig, .provider_sig = v.provider_sig,
+                               .more = seq == peer_seq + RESYNC_RECEIPTS_MAX };
+        uint8_t buf[ADOPT_BYTES_MAX];
+        struct bytes body;
+        ENSURE(adopt_msg_encode(&m, buf, sizeof buf, &body) == OK);
+        services_send(s, node, MSG_RESYNC_OK, body);
+        if (m.more)
+            break;
+    }
+}
+
+static void compare(struct settlement *t, enum side side, const struct node_id *node, const struct pubkey *peer, uint64_t peer_seq,
+                    const struct hash *peer_head)
+{
+    struct services *s = t->s;
+    enum resync what;
+    enum err e = ledger_resync(s->ledger, side, peer, peer_seq, peer_head, &what);
+    if (e) {
+        log_failure(s, "resync", node, e);
+        return;
+    }
+    switch (what) {
+    case RESYNC_EQUAL:
+    case RESYNC_ASK:                                       /* our own RESYNC tells the peer where we are */
+        break;
+    case RESYNC_PROPOSE:
+        settlement_propose(t, peer);
+        break;
+    case RESYNC_SEND:
+        send_missing(s, side, node, peer, peer_seq);
+        break;
+    case RESYNC_CONFLICT:
+        effects_log(s->out, LOG_ERROR, "channel.conflict", "node %s holds another receipt %llu of our channel", short_name(&node->h).text,
+                   (unsigned long long)peer_seq);
+        break;
+    }
+}
+
+enum err settlement_resync(struct settlement *t, const struct node_id *from, struct bytes body)
+{
+    struct resync_msg m;
+    struct pubkey peer;
+    enum err e = resync_msg_decode(body, &m);
+    if (e)
+        return e;
+    if (!services_peer_key(t->s, from, &peer))
+        return OK;
+    compare(t, SIDE_PROVIDER, from, &peer, m.requester_seq, &m.requester_head);
+    compare(t, SIDE_REQUESTER, from, &peer, m.provider_seq, &m.provider_head);
+    return OK;
+}
+
+enum err settlement_resync_ok(struct settlement *t, const struct node_id *from, struct bytes body)
+{
+    struct services *s = t->s;
+    struct adopt_msg m;
+    struct pubkey peer;
+    enum err e = adopt_msg_decode(body, &m);
+    if (e)
+        return e;
+    if (!services_peer_key(s, from, &peer))
+        return OK;
+    enum side ours = m.side == SIDE_PROVIDER ? SIDE_REQUESTER : SIDE_PROVIDER;
+    e = ledger_receipt_adopt(s->ledger, ours, &peer, m.body, &m.requester_sig, &m.provider_sig, s->wall);
+    if (e == ERR_CHAIN)
+        return OK;                                         /* had it already, or asked twice */
+    if (e)
+        return e;
+    if (m.more)
+        send_resync(s, from, &peer);
+    else if (ours == SIDE_PROVIDER)
+        settlement_propose(t, &peer);
+    return OK;
+}
+
+/* ---- receipts ---- */
+
+/* A note is evidence for people; a bad one changes nothing, and is not kept. */
+static void keep_note(struct services *s, const struct node_id *from, const struct receipt_msg *m)
+{
+    enum err e = m->note.len ? ledger_note_keep(s->ledger, m->note, &m->note_sig) : OK;
+    if (e)
+        log_failure(s, "note.refused", from, e);
+}
+
+enum err settlement_receipt(struct settlement *t, const struct node_id *from, struct bytes body, bool *out_closed,
+                            struct hash *out_terms, struct hash *out_id)
+{
+    struct services *s = t->s;
+    struct receipt_msg m;
+    struct receipt r;
+    struct sig sig;
+    struct pubkey peer;
+    *out_closed = false;
+    enum err e = receipt_msg_decode(body, &m);
+    if (e == OK)
+        e = receipt_decode(m.body, &r);
+    if (e)
+        return e;
+    if (!services_peer_key(s, from, &peer))
+        return OK;
+    struct hash channel = receipt_channel(&s->self, &peer);
+    if (!hash_equal(&channel, &r.channel))
+        return ERR_MISMATCH;
+    e = ledger_receipt_cosign(s->ledger, m.body, &m.sig, s->wall, &sig, out_id);
+    if (e) {
+        log_failure(s, "receipt.refused", from, e);
+        if (e == ERR_CHAIN)
+            send_resync(s, from, &peer);
+        return e == ERR_SIGNATURE || e == ERR_MISMATCH || e == ERR_EQUIVOCATION ? e : OK;
+    }
+    keep_note(s, from, &m);
+    send_receipt_msg(s, from, MSG_RECEIPT_OK, &r.terms, bytes_of(out_id->b, sizeof out_id->b), &sig);
+    s->counters.receipts_closed++;
+    *out_closed = true;
+    *out_terms = r.terms;
+    return OK;
+}
+
+enum err settlement_receipt_ok(struct settlement *t, const struct node_id *from, struct bytes body)
+{
+    struct services *s = t->s;
+    struct receipt_msg m;
+    struct pubkey peer;
+    struct hash id;
+    enum err e = receipt_msg_decode(body, &m);
+    if (e)
+        return e;
+    if (m.body.len != HASH_BYTES)
+        return ERR_ENCODING;
+    memcpy(id.b, m.body.data, HASH_BYTES);
+    if (!services_peer_key(s, from, &peer))
+        return OK;
+    e = ledger_receipt_complete(s->ledger, &peer, &id, &m.sig, s->wall);
+    if (e)
+        return e == ERR_SIGNATURE ? e : OK;
+    keep_note(s, from, &m);
+    s->counters.receipts_closed++;
+    settlement_propose(t, &peer);                          /* the next one that waited for this */
+    return OK;
+}
+
+/* ---- the clock ---- */
+
+bool settlement_is_due(const struct settlement *t)
+{
+    struct pubkey peer = { { 0 } };
+    struct node_id node;
+    while (ledger_due_next(t->s->ledger, &peer) == OK)
+        if (is_here(t->s, &peer, &node))
+            return true;
+    return false;
+}
+
+bool settlement_step(struct settlement *t)
+{
+    struct pubkey peer = { { 0 } };
+    if (!mono_reached(t->s->now, t->retry_at))
+        return false;
+    t->retry_at = MONO_NEVER;
+    while (effects_is_roomy(t->s->out) && ledger_due_next(t->s->ledger, &peer) == OK)
+        settlement_propose(t, &peer);                      /* sets retry_at again if the peer is here */
+    return true;
+}
+
+struct mono settlement_deadline(const struct settlement *t) { return t->retry_at; }

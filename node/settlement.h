@@ -1,0 +1,40 @@
+/* settlement.h - which receipts are still to be exchanged, and with whom?
+ *
+ * The ledger knows what is due; this machine carries it. A receipt travels when its job has ended, one per channel at a
+ * time; when a link comes up both sides compare channel heads and whoever is behind is brought up to date. It remembers
+ * nothing that a restart could lose.
+ *
+ * Owns:    when to look again.
+ * Threads: none.
+ * Effects: through services.
+ * Spec:    PROTO 6.7 (receipt), 6.10 (resync)
+ */
+#ifndef TALLYMESH_NODE_SETTLEMENT_H
+#define TALLYMESH_NODE_SETTLEMENT_H
+
+#include "node/services.h"
+
+enum { SETTLE_RETRY_MS = 2000, RESYNC_RECEIPTS_MAX = 16 };
+
+struct settlement {
+    struct services *s;
+    struct mono retry_at;                                  /* MONO_NEVER: nothing is due to anybody connected */
+};
+
+void settlement_init(struct settlement *t, struct services *s);
+/* Sends what is due to this peer now, if anything is and it is connected. */
+void settlement_propose(struct settlement *t, const struct pubkey *requester);
+void settlement_peer_up(struct settlement *t, const struct node_id *node);
+
+/* True in *out_closed if a receipt of ours as requester is complete: of which job, under which id. */
+enum err settlement_receipt(struct settlement *t, const struct node_id *from, struct bytes body, bool *out_closed,
+                            struct hash *out_terms, struct hash *out_id) MUST_CHECK;
+enum err settlement_receipt_ok(struct settlement *t, const struct node_id *from, struct bytes body) MUST_CHECK;
+enum err settlement_resync(struct settlement *t, const struct node_id *from, struct bytes body) MUST_CHECK;
+enum err settlement_resync_ok(struct settlement *t, const struct node_id *from, struct bytes body) MUST_CHECK;
+
+bool settlement_step(struct settlement *t);
+struct mono settlement_deadline(const struct settlement *t);
+bool settlement_is_due(const struct settlement *t);              /* to a connected peer */
+
+#endif

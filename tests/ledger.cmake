@@ -1,0 +1,9 @@
+# The ledger: objects, stores, the book, two parties under faults, a process that is killed.
+add_library(ledger_rig STATIC ledger_rig.c)
+target_link_libraries(ledger_rig PUBLIC tm_ledger)
+
+foreach(name amount terms chain claim receipt note bundle ledger_vectors ledger ledger_credit ledger_channel ledger_secret ledger_torture ledger_parties)
+  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/unit/test_${name}.c)
+    tm_test(NAME test_${name} SOURCES unit/test_${name}.c LINK ledger_rig)
+  endif()
+endforeach()
