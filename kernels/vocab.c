@@ -257,8 +257,7 @@ enum err vocab_index(struct vocab *v, enum vocab_kind kind, struct fault *why)
         uint32_t *slot = locate(v, text);
         if (!slot)
             return fault_set(why, ERR_FORMAT, "the vocabulary's tokens collide in a way that no honest file's do");
-        if (*slot == VOCAB_NONE)   /* of two equal tokens the first counts */
-            *slot = id;
+        *slot = id;   /* of two equal tokens the last counts, as in the dictionaries that models are trained with */
         if (text.len > v->longest)
             v->longest = (uint32_t)text.len;
     }

@@ -211,6 +211,49 @@ static void segments_are_one_text(void **state)
     tokenizer_close(t);
 }
 
+/* A SentencePiece vocabulary of these pieces (after <unk>, <s>, </s>), the earlier the better. */
+static struct tokenizer *open_pieces(const char *const *pieces, size_t n)
+{
+    struct gguf_writer w;
+    struct bytes tokens[32] = { bytes_text("<unk>"), bytes_text("<s>"), bytes_text("</s>") };
+    int32_t types[32] = { 2, 3, 3 };
+    float scores[32] = { 0 };
+    for (size_t i = 0; i < n; i++) {
+        tokens[3 + i] = bytes_text(pieces[i]);
+        types[3 + i] = 1;
+        scores[3 + i] = -(float)i;
+    }
+    gguf_writer_init(&w);
+    gguf_writer_string(&w, "tokenizer.ggml.model", "llama");
+    gguf_writer_strings(&w, "tokenizer.ggml.tokens", tokens, n + 3);
+    gguf_writer_f32s(&w, "tokenizer.ggml.scores", scores, n + 3);
+    gguf_writer_i32s(&w, "tokenizer.ggml.token_type", types, n + 3);
+    struct bytes file = gguf_writer_finish(&w);
+    struct tokenizer *t = open_file(file);
+    gguf_writer_free(file);
+    return t;
+}
+
+static void pieces_may_span_spaces(void **state)
+{
+    (void)state;
+    /* U+2581 is the space of these vocabularies. With "a b" as a piece the text must not be cut at spaces. */
+    static const char *const spanning[] = { "a\342\226\201", "a\342\226\201b", "a", "b", "\342\226\201" };
+    static const char *const plain[] = { "\342\226\201b", "a", "b", "\342\226\201", "a" };
+    uint32_t ids[IDS_MAX];
+    struct tokenizer *t = open_pieces(spanning, 5);
+    assert_int_equal(encode(t, bytes_text("a b"), false, ids), 2);
+    assert_int_equal(ids[0], 7);
+    assert_int_equal(ids[1], 4);
+    tokenizer_close(t);
+    t = open_pieces(plain, 5);
+    assert_int_equal(encode(t, bytes_text("a bx"), false, ids), 4);
+    const uint32_t expected[] = { 6, 7, 3, 0 };   /* of the two "a" the last; "x" is unknown */
+    assert_memory_equal(ids, expected, sizeof expected);
+    assert_true(bytes_equal(tokenizer_token_bytes(t, 0), bytes_text("\357\277\275")));
+    tokenizer_close(t);
+}
+
 static void a_full_list_is_left_alone(void **state)
 {
     (void)state;
@@ -462,6 +505,7 @@ int main(void)
         cmocka_unit_test(every_byte_survives),
         cmocka_unit_test(users_cannot_write_control_tokens),
         cmocka_unit_test(segments_are_one_text),
+        cmocka_unit_test(pieces_may_span_spaces),
         cmocka_unit_test(a_full_list_is_left_alone),
         cmocka_unit_test(ends_and_names_are_known),
         cmocka_unit_test(no_text_is_quadratic),
