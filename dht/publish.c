@@ -39,7 +39,7 @@ static void hold_own(struct overlay *o, const struct advert *a, const struct has
     uint8_t buf[ADVERT_BYTES_MAX];
     struct store_put put = { .name = { .key = *key, .author = o->own.id.h, .item = a->model }, .seq = a->seq,
                              .ttl_ms = a->ttl_ms, .kept = true, .value = advert_encode(a, buf) };
-    enum err e = store_put(&o->store, o->now, &put);
+    enum err e = store_accept(&o->store, o->now, &put);
     if (e != OK)
         overlay_refuse(o, MSG_STORE, e);                       /* ours is found with others then */
     overlay_wake(o, store_deadline(&o->store));

@@ -165,7 +165,7 @@ static enum err try_store(struct overlay *o, struct peer *peer, const struct msg
     if (!hash_equal(&put->name.author, &peer->id.h))
         return ERR_MISMATCH;                                   /* authors speak for themselves: no replay by others */
     put->age_ms = add_ages(m->age_ms, way_ms);
-    return store_put(&o->store, o->now, put);
+    return store_accept(&o->store, o->now, put);
 }
 
 enum err serve_store(struct overlay *o, struct peer *peer, const struct frame *f)
@@ -202,7 +202,7 @@ enum err serve_accept_advert(struct overlay *o, const struct hash *key, const st
         return OK;                                             /* what we say about ourselves we know best */
     put.age_ms = v->age_ms;
     put.kept = o->store.kept < CACHE_RECORDS_MAX;
-    e = store_put(&o->store, o->now, &put);
+    e = store_accept(&o->store, o->now, &put);
     overlay_wake(o, store_deadline(&o->store));
     return e;
 }

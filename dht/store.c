@@ -208,7 +208,7 @@ static enum err put_again(struct store *s, struct mono now, struct store_slot *s
     return OK;
 }
 
-enum err store_put(struct store *s, struct mono now, const struct store_put *p)
+enum err store_accept(struct store *s, struct mono now, const struct store_put *p)
 {
     if (p->value.len == 0 || p->value.len > STORE_VALUE_BYTES_MAX)
         return ERR_TOO_LARGE;

@@ -15,7 +15,7 @@
  * Layout: values lie one after another in the arena, each behind its slot number and length; holes are closed when it is full.
  *
  * Owns:    everything inside the struct.
- * Lent:    struct bytes from here are valid until the next store_put(), store_drop() or store_expire().
+ * Lent:    struct bytes from here are valid until the next store_accept(), store_drop() or store_expire().
  * Threads: none.
  * Time:    every call gets `now`; it may repeat but never goes back.
  * Effects: none.
@@ -74,7 +74,7 @@ struct store_view {
 
 void store_init(struct store *s, const struct hash *self);
 /* ERR_EXPIRED (older than its ttl), ERR_STALE, ERR_EQUIVOCATION, ERR_QUOTA, ERR_FULL, ERR_TOO_LARGE. */
-enum err store_put(struct store *s, struct mono now, const struct store_put *p) MUST_CHECK;
+enum err store_accept(struct store *s, struct mono now, const struct store_put *p) MUST_CHECK;
 void store_drop(struct store *s, const struct store_name *name);       /* nothing if absent */
 /* True and a view if a value of exactly this name is held (not banned, not expired). */
 bool store_find(const struct store *s, struct mono now, const struct store_name *name, struct store_view *out);
