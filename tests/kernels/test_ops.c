@@ -1,0 +1,383 @@
+/* test_ops.c - every operation of every backend against the scalar law, by memcmp: odd sizes, extremes, subnormals. */
+#include "tests/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/backend.h"
+#include "kernels/conformance.h"
+#include "kernels/quant.h"
+#include "tests/kernels/random_input.h"
+
+enum { N_MAX = 2112, TOKENS = 11, ROWS_MAX = 70 };
+
+static const uint32_t LENGTHS[] = { 1, 2, 7, 8, 9, 31, 32, 33, 63, 64, 100, 255, 256, 257, 288, 511, 512, 704, 1000, 2112 };
+
+/* NaN and infinity must be noticed by all alike, wherever they stand; what is left in the output then does not matter,
+ * except that quantised blocks are zero. */
+static void poison(struct rng *r, float *x, uint32_t n)
+{
+    static const uint32_t bad[] = { 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001, 0xffffffff };
+    x[rng_below(r, n)] = float_from_bits(bad[rng_below(r, ARRAY_COUNT(bad))]);
+}
+
+static void each_backend(void (*check)(const struct ops *ops, struct rng *r))
+{
+    for (size_t b = 0; backend_at(b); b++) {
+        struct rng r;
+        rng_init(&r, 4711);
+        if (backend_at(b) != &ops_ref)
+            check(backend_at(b), &r);
+    }
+}
+
+struct quantized {
+    struct acts acts;
+    int8_t q[TOKENS * N_MAX + TOKENS * ACT_BLOCK];
+    float d[TOKENS * (N_MAX / ACT_BLOCK + 1)];
+    int32_t sums[TOKENS * (N_MAX / ACT_BLOCK + 1) * 8];
+};
+
+static void quantized_init(struct quantized *x, uint32_t cols)
+{
+    memset(x, 0x55, sizeof *x);
+    x->acts = (struct acts){ .cols = cols, .q = x->q, .d = x->d, .sums = x->sums };
+}
+
+static void assert_same_acts(const struct quantized *a, const struct quantized *b)
+{
+    assert_memory_equal(a->q, b->q, sizeof a->q);
+    assert_memory_equal(a->d, b->d, sizeof a->d);
+    assert_memory_equal(a->sums, b->sums, sizeof a->sums);
+}
+
+static void check_quantize(const struct ops *ops, struct rng *r)
+{
+    static struct quantized a, b;
+    static float x[N_MAX];
+    for (size_t k = 0; k < ARRAY_COUNT(LENGTHS); k++)
+        for (int kind = 0; kind <= INPUT_KINDS; kind++) {
+            uint32_t n = LENGTHS[k];
+            input_values(r, (enum input_kind)kind, x, n);
+            if (kind == INPUT_KINDS)
+                poison(r, x, n);
+            quantized_init(&a, n);
+            quantized_init(&b, n);
+            bool ok = ops_ref.quantize(x, &a.acts, 1);
+            assert_int_equal(ops->quantize(x, &b.acts, 1), ok);
+            assert_int_equal(ok, kind != INPUT_KINDS);
+            assert_same_acts(&a, &b);
+            if (n > HEAD_DIM_MAX)
+                continue;
+            int8_t qa[HEAD_DIM_MAX] = { 0 }, qb[HEAD_DIM_MAX] = { 0 };
+            float da, db;
+            assert_int_equal(ops_ref.quantize_head(x, n, qa, &da), ok);
+            assert_int_equal(ops->quantize_head(x, n, qb, &db), ok);
+            assert_memory_equal(qa, qb, sizeof qa);
+            assert_memory_equal(&da, &db, sizeof da);
+        }
+}
+
+static void quantisation(void **state)
+{
+    (void)state;
+    each_backend(check_quantize);
+}
+
+/* Random blocks; scales of any finite half, or some that are small. */
+static void random_q8(struct rng *r, uint8_t *data, size_t blocks, bool extreme)
+{
+    rng_bytes(r, data, blocks * Q8_BLOCK_BYTES);
+    for (size_t b = 0; b < blocks; b++) {
+        uint8_t *high = &data[b * Q8_BLOCK_BYTES + 1];
+        if (!extreme)
+            *high = *high & 0x83;                          /* tiny and subnormal */
+        else if ((*high & 0x7c) == 0x7c)
+            *high ^= 0x40;                                 /* neither infinity nor NaN */
+        if (extreme && b % 5 == 0)
+            memset(&data[b * Q8_BLOCK_BYTES + 2], b % 2 ? 0x80 : 0x7f, Q8_BLOCK);
+    }
+}
+
+static void compare_q8(const struct ops *ops, struct rng *r, uint32_t rows, uint32_t cols, uint32_t tokens, bool extreme)
+{
+    static uint8_t data[ROWS_MAX * N_MAX * 2];
+    static struct quantized x;
+    static float in[N_MAX], ya[TOKENS * ROWS_MAX], yb[TOKENS * ROWS_MAX];
+    random_q8(r, data, (size_t)rows * cols / Q8_BLOCK, extreme);
+    quantized_init(&x, cols);
+    for (uint32_t t = 0; t < tokens; t++) {
+        input_values(r, extreme ? INPUT_WIDE : (enum input_kind)(t % 3), in, cols);
+        assert_true(ops_ref.quantize(in, &x.acts, t));
+    }
+    struct matrix w = { .type = TENSOR_Q8_0, .rows = rows, .cols = cols, .data = data };
+    size_t bytes = ops->packed_bytes(rows, cols);
+    uint8_t *packed = aligned_alloc(OPS_ALIGN, (bytes + OPS_ALIGN - 1) / OPS_ALIGN * OPS_ALIGN);
+    assert_non_null(packed);
+    ops->pack_q8(&w, packed);
+    w.packed = packed;
+    memset(ya, 0x55, sizeof ya);
+    memset(yb, 0x55, sizeof yb);
+    ops_ref.matmul_q8(&w, &x.acts, tokens, 0, rows, ya, ROWS_MAX);
+    uint32_t middle = rows / ops->group_rows / 2 * ops->group_rows;
+    ops->matmul_q8(&w, &x.acts, tokens, middle, rows, yb, ROWS_MAX);
+    ops->matmul_q8(&w, &x.acts, tokens, 0, middle, yb, ROWS_MAX);
+    assert_memory_equal(ya, yb, sizeof ya);
+    free(packed);
+}
+
+static void check_matmul_q8(const struct ops *ops, struct rng *r)
+{
+    static const uint32_t rows[] = { 1, 7, 8, 15, 16, 17, 33, 70 }, cols[] = { 32, 64, 224, 256, 288, 544, 2048 };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        for (size_t k = 0; k < ARRAY_COUNT(cols); k++)
+            compare_q8(ops, r, rows[i], cols[k], 1 + (uint32_t)(i * 7 + k) % TOKENS, (i + k) % 2);
+    for (uint32_t tokens = 1; tokens <= TOKENS; tokens++)
+        compare_q8(ops, r, 17, 288, tokens, true);
+}
+
+static void q8_products(void **state)
+{
+    (void)state;
+    each_backend(check_matmul_q8);
+}
+
+static void check_matmul_float(const struct ops *ops, struct rng *r)
+{
+    static float weights[5 * N_MAX + 1], x[3 * N_MAX], ya[3 * 5], yb[3 * 5];
+    for (size_t k = 0; k < ARRAY_COUNT(LENGTHS); k++)
+        for (int kind = 0; kind < INPUT_EXTREME; kind++)
+            for (int half = 0; half < 2; half++) {
+                uint32_t cols = LENGTHS[k];
+                input_values(r, (enum input_kind)kind, weights, 5 * cols + 1);
+                input_values(r, (enum input_kind)kind, x, 3 * cols);
+                if (half)
+                    for (uint32_t i = 0; i < 5 * cols + 1; i++)
+                        weights[i] = float_from_bits((uint32_t)rng_next(r) & 0xbbffbbffu);
+                /* One byte off alignment: a model file promises none. */
+                uint8_t *data = (uint8_t *)weights + 1;
+                struct matrix w = { .type = half ? TENSOR_F16 : TENSOR_F32, .rows = 5, .cols = cols, .data = data };
+                memmove(data, weights, (size_t)5 * cols * (half ? 2 : 4));
+                memset(yb, 0x55, sizeof yb);
+                ops_ref.matmul_float(&w, x, 3, 0, 5, ya, 5);
+                ops->matmul_float(&w, x, 3, 2, 5, yb, 5);
+                ops->matmul_float(&w, x, 3, 0, 2, yb, 5);
+                for (uint32_t i = 0; half && i < ARRAY_COUNT(ya); i++)
+                    assert_true(float_is_finite(ya[i]));   /* else the comparison would be of NaN payloads */
+                assert_memory_equal(ya, yb, sizeof ya);
+            }
+}
+
+static void float_products(void **state)
+{
+    (void)state;
+    each_backend(check_matmul_float);
+}
+
+static void check_pointwise(const struct ops *ops, struct rng *r)
+{
+    static float x[N_MAX], w[N_MAX], ya[N_MAX], yb[N_MAX];
+    for (size_t k = 0; k < ARRAY_COUNT(LENGTHS); k++)
+        for (int kind = 0; kind < INPUT_KINDS; kind++) {
+            uint32_t n = LENGTHS[k];
+            bool poisoned = kind == INPUT_EXTREME;
+            input_values(r, (enum input_kind)kind, x, n);
+            input_values(r, INPUT_ORDINARY, w, n);
+            if (kind != INPUT_EXTREME) {
+                assert_true(ops_ref.rmsnorm(x, w, n, 1e-5f, ya));
+                assert_true(ops->rmsnorm(x, w, n, 1e-5f, yb));
+                assert_memory_equal(ya, yb, n * sizeof *ya);
+            }
+            memcpy(ya, x, n * sizeof *x);
+            memcpy(yb, x, n * sizeof *x);
+            ops_ref.add(ya, w, n);
+            ops->add(yb, w, n);
+            assert_memory_equal(ya, yb, n * sizeof *ya);
+            assert_true(ops_ref.gate(x, w, n, ya));
+            assert_true(ops->gate(x, w, n, yb));
+            assert_memory_equal(ya, yb, n * sizeof *ya);
+            if (!poisoned)
+                continue;
+            poison(r, rng_next(r) % 2 ? x : w, n);
+            assert_false(ops_ref.gate(x, w, n, ya));
+            assert_false(ops->gate(x, w, n, yb));
+            assert_memory_equal(ya, yb, n * sizeof *ya);
+            poison(r, x, n);
+            assert_false(ops_ref.rmsnorm(x, w, n, 1e-5f, ya));
+            assert_false(ops->rmsnorm(x, w, n, 1e-5f, yb));
+        }
+}
+
+static void pointwise(void **state)
+{
+    (void)state;
+    each_backend(check_pointwise);
+}
+
+static void check_rope(const struct ops *ops, struct rng *r)
+{
+    float v[2][HEAD_DIM_MAX], cs[HEAD_DIM_MAX];
+    for (uint32_t pairs = 1; pairs <= 40; pairs++)
+        for (int kind = 0; kind < INPUT_EXTREME; kind++) {
+            input_values(r, (enum input_kind)kind, v[0], HEAD_DIM_MAX);
+            input_values(r, INPUT_ORDINARY, cs, HEAD_DIM_MAX);
+            memcpy(v[1], v[0], sizeof v[0]);
+            ops_ref.rope(v[0], cs, pairs);
+            ops->rope(v[1], cs, pairs);
+            assert_memory_equal(v[0], v[1], sizeof v[0]);
+        }
+}
+
+static void check_scores_and_values(const struct ops *ops, struct rng *r)
+{
+    static _Alignas(OPS_ALIGN) int8_t tile[TILE * HEAD_DIM_MAX];
+    static const uint32_t widths[] = { 16, 32, 48, 64, 80, 128, 256, 1024 };
+    for (size_t k = 0; k < ARRAY_COUNT(widths); k++)
+        for (int extreme = 0; extreme < 2; extreme++) {
+            int8_t q[HEAD_DIM_MAX];
+            int16_t u[TILE];
+            int32_t a[HEAD_DIM_MAX], b[HEAD_DIM_MAX];
+            input_bytes(r, q, widths[k]);
+            input_bytes(r, tile, TILE * widths[k]);
+            for (uint32_t j = 0; j < TILE; j++)
+                u[j] = extreme ? 32512 : (int16_t)rng_below(r, 32513);
+            if (extreme) {
+                memset(q, 127, sizeof q);
+                memset(tile, widths[k] % 32 ? 127 : -127, sizeof tile);
+            }
+            ops_ref.attn_scores(q, tile, widths[k], a);
+            ops->attn_scores(q, tile, widths[k], b);
+            assert_memory_equal(a, b, TILE * sizeof *a);
+            ops_ref.attn_values(u, tile, widths[k], a);
+            ops->attn_values(u, tile, widths[k], b);
+            assert_memory_equal(a, b, widths[k] * sizeof *a);
+        }
+}
+
+static void check_softmax(const struct ops *ops, struct rng *r)
+{
+    static const float scales[] = { 0.0f, 1e-30f, 1e-6f, 1e-3f, 0.3f, 1e6f, 1e30f };
+    for (uint32_t n = 1; n <= TILE; n++)
+        for (size_t k = 0; k < ARRAY_COUNT(scales); k++) {
+            int32_t scores[TILE];
+            float dk[TILE], dv[TILE];
+            struct attn_tile a, b;
+            for (uint32_t j = 0; j < TILE; j++) {
+                scores[j] = (int32_t)rng_below(r, 1u << 25) - (1 << 24);
+                dk[j] = fabsf(input_value(r, j % 9 ? INPUT_ORDINARY : INPUT_TINY)) * scales[k];
+                dv[j] = fabsf(input_value(r, k == 1 ? INPUT_TINY : INPUT_WIDE));
+                if (j >= n)
+                    dk[j] = dv[j] = float_from_bits(0x7fc00000);       /* leftovers must not be looked at */
+            }
+            bool ok = ops_ref.attn_softmax(scores, 1e-3f, dk, dv, n, &a);
+            assert_int_equal(ops->attn_softmax(scores, 1e-3f, dk, dv, n, &b), ok);
+            if (ok)
+                assert_memory_equal(&a, &b, sizeof a);
+        }
+}
+
+static void check_folds(const struct ops *ops, struct rng *r)
+{
+    float a[160], b[160], part[160];
+    int32_t sums[160];
+    for (uint32_t n = 1; n <= 160; n++)
+        for (int kind = 0; kind < INPUT_EXTREME; kind++) {
+            input_values(r, (enum input_kind)kind, a, 160);
+            input_values(r, (enum input_kind)kind, part, 160);
+            memcpy(b, a, sizeof a);
+            for (uint32_t i = 0; i < 160; i++)
+                sums[i] = (int32_t)rng_below(r, 1u << 30) - (1 << 29);
+            float down = exact_pow2(-(float)rng_below(r, 130)), e = input_value(r, (enum input_kind)kind);
+            ops_ref.attn_fold(a, sums, down, e, n);
+            ops->attn_fold(b, sums, down, e, n);
+            assert_memory_equal(a, b, sizeof a);
+            ops_ref.attn_merge(a, part, 1.0f, down, n);
+            ops->attn_merge(b, part, 1.0f, down, n);
+            assert_memory_equal(a, b, sizeof a);
+        }
+}
+
+static void attention_parts(void **state)
+{
+    (void)state;
+    each_backend(check_rope);
+    each_backend(check_scores_and_values);
+    each_backend(check_softmax);
+    each_backend(check_folds);
+}
+
+/* Every 997th finite bit pattern from a shifting start (997 is odd, so all low bits occur), and all near the edges of
+ * the domains. A full sweep: 4.28e9 inputs by  TM_EXHAUSTIVE=1 build/tests/test_ops  (about two minutes). */
+static void check_exp_sweep(const struct ops *ops, struct rng *r)
+{
+    enum { BATCH = 4096 };
+    static float x[BATCH], ya[BATCH], yb[BATCH];
+    uint64_t step = getenv("TM_EXHAUSTIVE") ? 1 : 4999;
+    uint32_t n = 0;
+    for (uint64_t bits = step == 1 ? 0 : rng_below(r, step); bits < 1ull << 32 || n > 0; bits += step) {
+        float v = float_from_bits((uint32_t)bits);
+        if (bits < 1ull << 32 && float_is_finite(v))
+            x[n++] = v;
+        if (n < BATCH && bits < 1ull << 32)
+            continue;
+        ops_ref.exp2_each(x, n, ya);
+        ops->exp2_each(x, n, yb);
+        assert_memory_equal(ya, yb, n * sizeof *ya);
+        ops_ref.exp_each(x, n, ya);
+        ops->exp_each(x, n, yb);
+        assert_memory_equal(ya, yb, n * sizeof *ya);
+        n = 0;
+    }
+}
+
+static void exponentials(void **state)
+{
+    (void)state;
+    each_backend(check_exp_sweep);
+}
+
+static void the_self_test_passes_on_every_backend(void **state)
+{
+    (void)state;
+    for (size_t b = 0; backend_at(b); b++) {
+        for (int c = 0; c < CONFORMANCE_COUNT; c++)
+            if (conformance_digest(backend_at(b), (enum conformance_case)c) !=
+                conformance_expected((enum conformance_case)c))
+                fail_msg("%s: %s", backend_at(b)->name, conformance_name((enum conformance_case)c));
+        assert_ok(backend_self_test(backend_at(b)));
+    }
+    assert_non_null(backend_find("scalar"));
+    assert_ptr_equal(backend_find(NULL), backend_at(0));
+    assert_null(backend_find("abacus"));
+}
+
+/* A backend that differs in one operation by one bit somewhere must be caught. */
+static void wrong_add(float *x, const float *y, uint32_t n)
+{
+    ops_ref.add(x, y, n);
+    x[n / 2] = float_from_bits(float_bits(x[n / 2]) ^ 1);
+}
+
+static void the_self_test_notices_one_bit(void **state)
+{
+    (void)state;
+    struct ops broken = ops_ref;
+    broken.add = wrong_add;
+    assert_err(backend_self_test(&broken), ERR_DEVICE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quantisation),
+        cmocka_unit_test(q8_products),
+        cmocka_unit_test(float_products),
+        cmocka_unit_test(pointwise),
+        cmocka_unit_test(attention_parts),
+        cmocka_unit_test(exponentials),
+        cmocka_unit_test(the_self_test_passes_on_every_backend),
+        cmocka_unit_test(the_self_test_notices_one_bit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
