@@ -218,6 +218,54 @@ enum err identity_load(const char *data_dir, const struct net_id *net, const cha
     return e;
 }
 
+static enum err glance_net(const char *data_dir, struct net_id *out, struct fault *why)
+{
+    char path[PATH_CHARS];
+    uint8_t buf[96];
+    size_t len, hex_len;
+    path_in(path, data_dir, "node.pow");
+    enum err e = read_file(path, buf, sizeof buf - 1, &len);
+    if (e != OK)
+        return fault_set(why, e, "%s: %s; `tally init` creates it", path, err_text(e));
+    buf[len] = 0;
+    const char *hex = strchr((char *)buf, ' ');
+    if (!hex || sodium_hex2bin(out->b, sizeof out->b, hex + 1, 2 * NET_ID_BYTES, NULL, &hex_len, NULL) != 0 || hex_len != NET_ID_BYTES)
+        return fault_set(why, ERR_CORRUPT, "%s: does not name a network", path);
+    return OK;
+}
+
+enum err identity_glance(const char *data_dir, struct identity_glance *out, struct fault *why)
+{
+    char path[PATH_CHARS];
+    uint8_t buf[CERT_BYTES_MAX];
+    size_t len;
+    struct identity_glance g;
+    struct reader r;
+    memset(&g, 0, sizeof g);
+    enum err e = glance_net(data_dir, &g.net, why);
+    if (e != OK)
+        return e;
+    path_in(path, data_dir, "owner.cert");
+    if (read_file(path, buf, sizeof buf, &len) == OK) {
+        reader_init(&r, bytes_of(buf, len));
+        cert_read(&r, &g.cert);
+        if (reader_finish(&r) != OK)
+            return fault_set(why, ERR_CORRUPT, "%s: not a certificate", path);
+        g.has_cert = true;
+        g.node = g.cert.node;
+    } else {
+        struct key_seed seed;
+        struct secret_key key;
+        if ((e = seed_load(data_dir, "node.key", NULL, &seed, why)) != OK)
+            return e;
+        key_from_seed(&seed, &key, &g.node);
+        key_fini(&key);
+        sodium_memzero(&seed, sizeof seed);
+    }
+    *out = g;
+    return OK;
+}
+
 void identity_fini(struct identity *id)
 {
     key_fini(&id->node);

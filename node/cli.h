@@ -1,0 +1,84 @@
+/* cli.h - what the commands of `tally` share: where to look, how to print, what exit codes mean. Private to the program. */
+#ifndef TALLYMESH_NODE_CLI_H
+#define TALLYMESH_NODE_CLI_H
+
+#include <jansson.h>
+
+#include "ledger/ledger.h"
+#include "node/config.h"
+#include "node/identity_posix.h"
+
+/* One table for the whole command line; documented in README and `tally help exit-codes`. */
+enum exit_code {
+    EXIT_FINE = 0,
+    EXIT_FAILED = 1,               /* the command was understood and did not work */
+    EXIT_USAGE = 2,
+    EXIT_NO_NODE = 3,              /* no node answers, or there is no ledger here */
+    EXIT_NOT_FOUND = 4,
+    EXIT_NOT_VERIFIED = 5,         /* a signature, sum or byte is wrong */
+    EXIT_DECLINED = 6,             /* the mesh said no: price, credit, capacity, constraint */
+    EXIT_LOCKED = 7,               /* a passphrase is needed or wrong */
+    EXIT_CANNOT_REEXECUTE = 8,     /* the model or the opened prompt is missing */
+};
+
+struct cli {
+    char data_dir[CONFIG_PATH_CHARS];
+    char api[320];                 /* empty: from run.json, else http://127.0.0.1:8600 */
+    const char *api_key;           /* $TALLY_API_KEY */
+    bool json, tty, colour, yes;
+    char passphrase[256];
+    bool has_passphrase;
+    int argc;                      /* of the command: argv[0] is its name */
+    char **argv;
+};
+
+struct command {
+    const char *name, *arguments, *summary, *help;   /* help: options and examples */
+    int (*run)(struct cli *c);
+};
+extern const struct command commands[];
+extern const size_t command_count;
+
+/* One line to stderr, "tally: ...", and the exit code back. */
+int cli_fail(enum exit_code code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+enum exit_code cli_code_of(enum err e);
+void cli_print_json(json_t *j);                        /* steals j; indented on a terminal, compact otherwise */
+const char *cli_bold(const struct cli *c), *cli_dim(const struct cli *c), *cli_green(const struct cli *c),
+    *cli_red(const struct cli *c), *cli_plain(const struct cli *c);
+/* Milliseconds since 1970 as "2026-11-21 01:02:03". */
+void cli_format_time(struct wall w, char out[24]);
+/* Pico-credits as credits without trailing zeros: "0.00000075". */
+void cli_format_credits(uint64_t pico, char out[AMOUNT_CHARS_MAX + 1]);
+/* An option that takes a value: "--limit 5" or "--limit=5". Advances *i. NULL if argv[*i] is another; "" never. */
+const char *cli_option(struct cli *c, int *i, const char *name);
+
+/* The ledger, read-only, works while tallyd is stopped or running. with_secrets asks for the node key (passphrase). */
+struct wallet {
+    struct identity_glance who;
+    struct identity identity;
+    bool has_identity;
+    struct store *store;
+    struct ledger ledger;
+};
+int wallet_open(struct cli *c, bool with_secrets, struct wallet *out);   /* EXIT_FINE or what cli_fail() gave */
+void wallet_close(struct wallet *w);
+/* A receipt by id prefix, or a job by terms hash (64 digits); *terms names the job. ERR_NOT_FOUND, ERR_EXISTS. */
+enum err wallet_find(struct wallet *w, const char *text, struct hash *terms, struct receipt_view *receipt, bool *has_receipt);
+
+int cmd_init(struct cli *c);
+int cmd_status(struct cli *c);
+int cmd_peers(struct cli *c);
+int cmd_models(struct cli *c);
+int cmd_offers(struct cli *c);
+int cmd_run(struct cli *c);
+int cmd_receipts(struct cli *c);
+int cmd_receipt(struct cli *c);
+int cmd_balance(struct cli *c);
+int cmd_verify(struct cli *c);
+int cmd_key(struct cli *c);
+int cmd_doctor(struct cli *c);
+
+/* The address of the node's endpoint. */
+const char *cli_api(struct cli *c);
+
+#endif

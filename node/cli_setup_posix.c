@@ -1,0 +1,345 @@
+/* cli_setup_posix.c - `tally init`, `tally key`, `tally doctor`: this machine's own affairs. */
+#include <errno.h>
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "crypto/keyfile_posix.h"
+#include "kernels/backend.h"
+#include "kernels/engine.h"
+#include "ledger/store_lmdb.h"
+#include "node/catalog_posix.h"
+#include "node/cli.h"
+
+/* ---- init ---- */
+
+struct init_options {
+    const char *network, *listen, *bootstraps[CONFIG_BOOTSTRAPS_MAX], *models[CONFIG_MODELS_MAX];
+    uint64_t pow_bits;
+    unsigned bootstrap_count, model_count;
+};
+
+static void show_pow(void *ctx, uint64_t tries)
+{
+    (void)ctx;
+    if (isatty(2))
+        fprintf(stderr, "\rproof of work for this identity: %" PRIu64 " million tries", tries / 1000000);
+}
+
+static int parse_init(struct cli *c, struct init_options *o)
+{
+    const char *v;
+    for (int i = 1; i < c->argc; i++) {
+        if ((v = cli_option(c, &i, "--network")))
+            o->network = v;
+        else if ((v = cli_option(c, &i, "--listen")))
+            o->listen = v;
+        else if ((v = cli_option(c, &i, "--pow-bits"))) {
+            if (decimal_parse(v, 0, &o->pow_bits) != OK || o->pow_bits > 40)
+                return cli_fail(EXIT_USAGE, "--pow-bits wants a number up to 40");
+        } else if ((v = cli_option(c, &i, "--bootstrap"))) {
+            struct bootstrap b;
+            if (o->bootstrap_count == CONFIG_BOOTSTRAPS_MAX || bootstrap_parse(v, &b) != OK)
+                return cli_fail(EXIT_USAGE, "%s: not a bootstrap string (tally://HOST:PORT/KEY?net=ID)", v);
+            o->bootstraps[o->bootstrap_count++] = v;
+        } else if ((v = cli_option(c, &i, "--model"))) {
+            if (o->model_count == CONFIG_MODELS_MAX || !strchr(v, '=') || strchr(v, '=') == v)
+                return cli_fail(EXIT_USAGE, "--model wants NAME=FILE");
+            o->models[o->model_count++] = v;
+        } else
+            return cli_fail(EXIT_USAGE, "what is \"%s\"?", c->argv[i]);
+    }
+    return EXIT_FINE;
+}
+
+static void write_models(FILE *f, const struct init_options *o)
+{
+    for (unsigned i = 0; i < o->model_count; i++) {
+        const char *file = strchr(o->models[i], '=') + 1;
+        char *full = realpath(file, NULL);
+        fprintf(f, "model \"%.*s\" {\n    path = \"%s\"\n    price_input = 0.05\n    price_output = 0.20\n}\n", (int)(file - 1 - o->models[i]), o->models[i],
+                full ? full : file);
+        free(full);
+    }
+}
+
+static int write_config(struct cli *c, const struct init_options *o)
+{
+    char path[CONFIG_PATH_CHARS + 16];
+    snprintf(path, sizeof path, "%s/tallyd.conf", c->data_dir);
+    FILE *f = fopen(path, "wxe");
+    if (!f && errno == EEXIST) {
+        printf("config   %s (kept as it was)\n", path);
+        return EXIT_FINE;
+    }
+    if (!f)
+        return cli_fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
+    const char *colon = o->listen ? strrchr(o->listen, ':') : NULL;
+    fprintf(f, "# tallyd --print-config shows every key.\nnetwork = \"%s\"\npow_bits = %" PRIu64 "\ndata_dir = \"%s\"\n", o->network, o->pow_bits, c->data_dir);
+    fprintf(f, "bootstrap = {");
+    for (unsigned i = 0; i < o->bootstrap_count; i++)
+        fprintf(f, "%s\"%s\"", i ? ", " : "", o->bootstraps[i]);
+    fprintf(f, "}\n");
+    if (colon)
+        fprintf(f, "listen {\n    host = \"%.*s\"\n    port = %s\n}\n", (int)(colon - o->listen), o->listen, colon + 1);
+    write_models(f, o);
+    if (fclose(f) != 0)
+        return cli_fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
+    printf("config   %s\n", path);
+    return EXIT_FINE;
+}
+
+int cmd_init(struct cli *c)
+{
+    struct init_options o = { .network = "public", .pow_bits = 22 };
+    struct identity_glance g;
+    struct fault why = { { 0 } };
+    char full[CONFIG_PATH_CHARS * 2], hex[2 * PUBKEY_BYTES + 1];
+    int rc = parse_init(c, &o);
+    if (rc != EXIT_FINE)
+        return rc;
+    if (c->data_dir[0] != '/') {
+        char *cwd = getcwd(NULL, 0);
+        snprintf(full, sizeof full, "%s/%s", cwd ? cwd : ".", c->data_dir);
+        free(cwd);
+        snprintf(c->data_dir, sizeof c->data_dir, "%.*s", (int)sizeof c->data_dir - 1, full);
+    }
+    struct net_id net = net_id_of(o.network);
+    enum err e = identity_create(c->data_dir, &net, (unsigned)o.pow_bits, c->has_passphrase ? c->passphrase : NULL, show_pow, NULL, &why);
+    if (isatty(2))
+        fputs("\r\033[K", stderr);
+    if (e == OK)
+        e = identity_glance(c->data_dir, &g, &why);
+    if (e != OK)
+        return cli_fail(cli_code_of(e), "%s", why.text[0] ? why.text : err_text(e));
+    struct node_id id = node_id_of(&g.node);
+    hash_format(&id.h, hex);
+    printf("node     %s\nnetwork  %s\nkeys     %s (owner.key may be moved to a safe place)\n", hex, o.network, c->data_dir);
+    rc = write_config(c, &o);
+    if (rc == EXIT_FINE)
+        printf("next     tallyd -d %s\n", c->data_dir);
+    return rc;
+}
+
+/* ---- key ---- */
+
+static int show_keys(struct cli *c)
+{
+    struct identity_glance g;
+    struct fault why = { { 0 } };
+    char node[2 * PUBKEY_BYTES + 1], owner[2 * PUBKEY_BYTES + 1] = "", id[HASH_HEX_CHARS + 1], net[2 * NET_ID_BYTES + 1], until[24];
+    enum err e = identity_glance(c->data_dir, &g, &why);
+    if (e != OK)
+        return cli_fail(e == ERR_NOT_FOUND ? EXIT_NO_NODE : cli_code_of(e), "%s", why.text);
+    struct node_id n = node_id_of(&g.node);
+    pubkey_format(&g.node, node);
+    hash_format(&n.h, id);
+    sodium_bin2hex(net, sizeof net, g.net.b, sizeof g.net.b);
+    if (g.has_cert)
+        pubkey_format(&g.cert.owner, owner);
+    if (c->json) {
+        cli_print_json(json_pack("{s:s, s:s, s:s, s:s}", "node_id", id, "node_key", node, "owner_key", owner, "network_id", net));
+        return EXIT_FINE;
+    }
+    cli_format_time((struct wall){ g.has_cert ? g.cert.not_after_s * 1000 : 0 }, until);
+    printf("node id      %s\nnode key     %s\nowner key    %s\ncertificate  valid until %s\nnetwork id   %s\n", id, node, owner[0] ? owner : "-", until, net);
+    return EXIT_FINE;
+}
+
+static int show_bootstrap(struct cli *c)
+{
+    char path[CONFIG_PATH_CHARS + 16];
+    snprintf(path, sizeof path, "%s/run.json", c->data_dir);
+    json_t *j = json_load_file(path, 0, NULL);
+    const char *boot = json_string_value(json_object_get(j, "bootstrap"));
+    int rc = EXIT_FINE;
+    if (!boot)
+        rc = cli_fail(EXIT_NO_NODE, "tallyd is not running with %s; its address is known only while it runs", c->data_dir);
+    else if (c->json)
+        cli_print_json(json_pack("{s:s}", "bootstrap", boot));
+    else
+        puts(boot);
+    json_decref(j);
+    return rc;
+}
+
+static bool ask_passphrase(const char *what, char out[256])
+{
+    char *line = getpass(what);
+    if (!line)
+        return false;
+    snprintf(out, 256, "%s", line);
+    sodium_memzero(line, strlen(line));
+    return true;
+}
+
+static int change_passphrase(struct cli *c)
+{
+    static const char *const files[] = { "owner.key", "node.key", "transport.key" };
+    char before[256] = "", after[256] = "", again[256] = "", path[CONFIG_PATH_CHARS + 16];
+    int rc = EXIT_FINE;
+    if (!isatty(0))
+        return cli_fail(EXIT_USAGE, "a passphrase is typed at a terminal");
+    if (!ask_passphrase("present passphrase (empty: none): ", before) || !ask_passphrase("new passphrase (empty: none): ", after) ||
+        !ask_passphrase("once more: ", again))
+        return cli_fail(EXIT_FAILED, "no terminal to ask at");
+    if (strcmp(after, again) != 0)
+        rc = cli_fail(EXIT_FAILED, "the two new passphrases differ; nothing was changed");
+    for (size_t i = 0; rc == EXIT_FINE && i < ARRAY_COUNT(files); i++) {
+        snprintf(path, sizeof path, "%s/%s", c->data_dir, files[i]);
+        enum err e = keyfile_change(path, before[0] ? before : NULL, after[0] ? after : NULL);
+        if (e != OK && !(e == ERR_NOT_FOUND && i == 0))        /* the owner key may be kept elsewhere */
+            rc = cli_fail(cli_code_of(e), "%s: %s", path, err_text(e));
+    }
+    sodium_memzero(before, sizeof before);
+    sodium_memzero(after, sizeof after);
+    sodium_memzero(again, sizeof again);
+    return rc;
+}
+
+int cmd_key(struct cli *c)
+{
+    const char *what = c->argc > 1 ? c->argv[1] : "show";
+    if (strcmp(what, "show") == 0)
+        return show_keys(c);
+    if (strcmp(what, "bootstrap") == 0)
+        return show_bootstrap(c);
+    if (strcmp(what, "passwd") == 0)
+        return change_passphrase(c);
+    return cli_fail(EXIT_USAGE, "what is \"tally key %s\"? show, bootstrap or passwd", what);
+}
+
+/* ---- doctor ---- */
+
+enum verdict { GOOD, WARNING, BAD };
+
+struct doctor { struct cli *c; json_t *list; unsigned bad; };
+
+static void say(struct doctor *d, enum verdict v, const char *check, const char *format, ...) __attribute__((format(printf, 4, 5)));
+static void say(struct doctor *d, enum verdict v, const char *check, const char *format, ...)
+{
+    static const char *const words[] = { "ok", "warning", "BAD" };
+    char text[400];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    d->bad += v == BAD;
+    if (d->c->json)
+        json_array_append_new(d->list, json_pack("{s:s, s:s, s:s}", "check", check, "result", words[v], "text", text));
+    else
+        printf("%-14s %s%-8s%s %s\n", check, v == GOOD ? cli_green(d->c) : v == BAD ? cli_red(d->c) : cli_bold(d->c), words[v], cli_plain(d->c), text);
+}
+
+static void check_files(struct doctor *d, struct identity_glance *g, bool *has_identity)
+{
+    struct stat st;
+    struct fault why = { { 0 } };
+    enum err e = identity_glance(d->c->data_dir, g, &why);
+    *has_identity = e == OK;
+    if (e != OK) {
+        say(d, BAD, "identity", "%s", why.text);
+        return;
+    }
+    say(d, GOOD, "identity", "keys and proof of work are there");
+    if (stat(d->c->data_dir, &st) == 0 && (st.st_mode & 077))
+        say(d, WARNING, "data folder", "%s is open to others (mode %03o); chmod 700", d->c->data_dir, st.st_mode & 0777);
+    if (g->has_cert) {
+        enum err cert = cert_verify(&g->cert, &g->net, &g->node, (struct wall){ (uint64_t)time(NULL) * 1000 });
+        say(d, cert == OK ? GOOD : BAD, "certificate", "%s", cert == OK ? "the owner's certificate holds" : err_text(cert));
+    }
+}
+
+static void check_ledger(struct doctor *d)
+{
+    struct wallet w;
+    struct store_lmdb_info info;
+    char folder[CONFIG_PATH_CHARS + 16], why[160];
+    struct stat st;
+    snprintf(folder, sizeof folder, "%s/ledger", d->c->data_dir);
+    if (stat(folder, &st) != 0) {
+        say(d, WARNING, "ledger", "none yet; it begins with the first start of tallyd");
+        return;
+    }
+    if (wallet_open(d->c, false, &w) != EXIT_FINE) {
+        say(d, BAD, "ledger", "cannot be opened");
+        return;
+    }
+    enum err e = ledger_check(&w.ledger, why);
+    say(d, e == OK ? GOOD : BAD, "ledger", "%s", e == OK ? "every signature, sum and chain in it holds" : why);
+    if (store_lmdb_info(w.store, &info) == OK)
+        say(d, info.version_is_known_bad ? BAD : GOOD, "database", "%s, %" PRIu64 " of %" PRIu64 " MiB used%s", info.version, info.used_bytes >> 20,
+            info.map_bytes >> 20, info.version_is_known_bad ? "; this version can lose data" : "");
+    wallet_close(&w);
+}
+
+static void check_config(struct doctor *d, struct config *config)
+{
+    struct config_fault why = { { 0 } };
+    char path[CONFIG_PATH_CHARS + 16];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/tallyd.conf", d->c->data_dir);
+    config_defaults(config);
+    if (stat(path, &st) != 0) {
+        say(d, WARNING, "configuration", "%s is not there; `tally init` writes it", path);
+        return;
+    }
+    enum err e = config_load(config, path, &why);
+    if (e == OK)
+        e = config_validate(config, &why);
+    say(d, e == OK ? GOOD : BAD, "configuration", "%s", e == OK ? path : why.text);
+}
+
+static void check_models(struct doctor *d, const struct config *config)
+{
+    for (uint32_t i = 0; i < config->model_count; i++) {
+        struct catalog *catalog;
+        const struct catalog_entry *m;
+        struct fault why = { { 0 } };
+        if (catalog_open(NULL, &catalog) != OK)
+            return;
+        if (catalog_add_file(catalog, config->models[i].name, config->models[i].path, &m, &why) != OK)
+            say(d, BAD, "model", "%s", why.text);
+        else
+            say(d, m->has_chat ? GOOD : WARNING, "model", "%s: %u layers, context %u%s", m->name, m->config.layers, m->config.context,
+                m->has_chat ? "" : "; its chat template is of no known family");
+        catalog_close(catalog);
+    }
+}
+
+static void check_machine(struct doctor *d)
+{
+    struct rlimit files;
+    const struct ops *ops;
+    for (size_t i = 0; (ops = backend_at(i)); i++) {
+        enum err e = backend_self_test(ops);
+        say(d, e == OK ? GOOD : BAD, "backend", "%s: %s", ops->name, e == OK ? "reproduces NV1's conformance vectors" : err_text(e));
+    }
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+        say(d, files.rlim_max >= 1024 ? GOOD : WARNING, "descriptors", "%llu at most; two per peer are needed", (unsigned long long)files.rlim_max);
+    say(d, time(NULL) > 1700000000 ? GOOD : BAD, "clock", "%s", time(NULL) > 1700000000 ? "plausible" : "years behind; certificates and records will be refused");
+}
+
+int cmd_doctor(struct cli *c)
+{
+    static struct config config;
+    struct doctor d = { .c = c, .list = json_array() };
+    struct identity_glance g;
+    bool has_identity;
+    check_files(&d, &g, &has_identity);
+    check_config(&d, &config);
+    if (has_identity)
+        check_ledger(&d);
+    check_models(&d, &config);
+    check_machine(&d);
+    if (c->json)
+        cli_print_json(json_pack("{s:i, s:O}", "bad", (int)d.bad, "checks", d.list));
+    json_decref(d.list);
+    return d.bad ? EXIT_FAILED : EXIT_FINE;
+}

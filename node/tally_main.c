@@ -1,0 +1,245 @@
+/* tally_main.c - the command line: finds the command, runs it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "node/cli.h"
+
+const struct command commands[] = {
+    { "init", "[--network NAME] [--pow-bits N]", "make this machine's keys and a configuration",
+      "  --network NAME     mesh to belong to (default: public)\n"
+      "  --pow-bits N       proof of work of that network (default: 22; testnets 8)\n"
+      "  --listen HOST:PORT mesh address (default: 0.0.0.0:7600)\n"
+      "  --bootstrap STR    where to join; may be given several times\n"
+      "  --model NAME=FILE  serve a GGUF file; may be given several times\n"
+      "example: tally init --model mine=/srv/models/mine.gguf --bootstrap 'tally://...'\n", cmd_init },
+    { "status", "", "this node: identity, peers, models, jobs, money", "example: tally status --json | jq .state\n", cmd_status },
+    { "peers", "", "who is connected, and how far away", "", cmd_peers },
+    { "models", "", "what the mesh offers: model, provider, measured speed, price", "", cmd_models },
+    { "offers", "", "work offers heard lately, and what became of them", "", cmd_offers },
+    { "run", "MODEL \"QUESTION\"", "ask, and watch the answer arrive",
+      "  --system TEXT      system message\n"
+      "  --max-tokens N     (default: 512)       --temperature T  (default: 0.7; 0 is greedy)\n"
+      "  --seed N           same seed, same question, same model: same answer, on any provider\n"
+      "  --stop TEXT        end before this text; up to four\n"
+      "  --no-local         never answer with this node's own model\n"
+      "  --batch            gossip the offer and wait for cheap bids\n"
+      "  --max-price P      most to pay per million output tokens, in credits\n"
+      "  --jurisdiction CC  only providers there; several with commas\n"
+      "examples: tally run tally-tales \"Tell me a story about a lighthouse\"\n"
+      "          tally run tally-tales --json --seed 7 \"Who are you?\"\n", cmd_run },
+    { "receipts", "[--limit N] [--jobs]", "receipts, newest first (works while tallyd is stopped)",
+      "  --limit N          (default: 20)\n  --jobs             jobs instead: also those that never came to a receipt\n", cmd_receipts },
+    { "receipt", "ID [--bundle FILE] [--open]", "one receipt in full, as this side holds it",
+      "  --bundle FILE      write everything needed to check it elsewhere\n"
+      "  --open             include prompt and answer in the bundle (asks for the key's passphrase if it has one)\n"
+      "example: tally receipt 3f2a91bc --bundle job.tally\n", cmd_receipt },
+    { "verify", "ID|FILE [--reexecute] [--model FILE]", "check signatures, chain and arithmetic; or compute it again",
+      "  --reexecute        run the model once over prompt and answer and compare bytes\n"
+      "  --model FILE       GGUF to use (default: the one in the configuration with the right id)\n"
+      "  --backend NAME     compute with this backend (all give the same bytes)\n"
+      "examples: tally verify 3f2a91bc            tally verify job.tally --reexecute --model mine.gguf\n", cmd_verify },
+    { "balance", "", "what is owed to you and by you, per peer", "", cmd_balance },
+    { "key", "[show|bootstrap|passwd]", "this node's public keys; what to hand to others",
+      "  show               owner key, node key, node id (default)\n"
+      "  bootstrap          the string others need to join through this node\n"
+      "  passwd             set, change or remove the passphrase of the key files\n", cmd_key },
+    { "doctor", "", "look for what is wrong with this machine's set-up", "", cmd_doctor },
+};
+const size_t command_count = ARRAY_COUNT(commands);
+
+static void print_usage(FILE *f)
+{
+    fputs("tally - the wallet and the eyes of a Tallymesh node\n\nusage: tally [-d DIR] [--json] COMMAND ...\n\n", f);
+    for (size_t i = 0; i < command_count; i++)
+        fprintf(f, "  %-9s %-38s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
+    fputs("\n  -d, --data-dir DIR   the node's folder (default: $TALLY_DATA_DIR, ~/.tallymesh, /var/lib/tallymesh)\n"
+          "  --api URL            the node's endpoint (default: as the running node wrote it)\n"
+          "  --json               one JSON document instead of text; amounts are strings\n"
+          "  --passphrase-fd N    read the key files' passphrase from descriptor N\n"
+          "  tally help COMMAND   options and examples; tally help exit-codes\n", f);
+}
+
+static int print_help(const char *topic)
+{
+    if (strcmp(topic, "exit-codes") == 0) {
+        puts("0 fine\n1 failed\n2 usage\n3 no node answers, or no ledger here\n4 not found\n5 not verified: a signature, sum or byte is wrong\n"
+             "6 declined by the mesh: price, credit, capacity or a constraint\n7 locked: passphrase needed or wrong\n"
+             "8 cannot re-execute: the model or the opened prompt is missing");
+        return EXIT_FINE;
+    }
+    for (size_t i = 0; i < command_count; i++)
+        if (strcmp(commands[i].name, topic) == 0) {
+            printf("usage: tally %s %s\n%s\n%s", commands[i].name, commands[i].arguments, commands[i].summary, commands[i].help);
+            return EXIT_FINE;
+        }
+    return cli_fail(EXIT_USAGE, "there is no command \"%s\"", topic);
+}
+
+int cli_fail(enum exit_code code, const char *format, ...)
+{
+    va_list ap;
+    fputs("tally: ", stderr);
+    va_start(ap, format);
+    vfprintf(stderr, format, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    return code;
+}
+
+enum exit_code cli_code_of(enum err e)
+{
+    static const struct { enum err err; enum exit_code code; } table[] = {
+        { OK, EXIT_FINE }, { ERR_NOT_FOUND, EXIT_NOT_FOUND }, { ERR_LOCKED, EXIT_LOCKED }, { ERR_PASSPHRASE, EXIT_LOCKED },
+        { ERR_SIGNATURE, EXIT_NOT_VERIFIED }, { ERR_MISMATCH, EXIT_NOT_VERIFIED }, { ERR_CHAIN, EXIT_NOT_VERIFIED },
+        { ERR_CREDIT, EXIT_DECLINED }, { ERR_PRICE, EXIT_DECLINED }, { ERR_CAPACITY, EXIT_DECLINED }, { ERR_CONSTRAINT, EXIT_DECLINED },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(table); i++)
+        if (table[i].err == e)
+            return table[i].code;
+    return EXIT_FAILED;
+}
+
+void cli_print_json(json_t *j)
+{
+    char *text = j ? json_dumps(j, JSON_SORT_KEYS | (isatty(1) ? JSON_INDENT(2) : JSON_COMPACT)) : NULL;
+    if (text)
+        puts(text);
+    free(text);
+    json_decref(j);
+}
+
+const char *cli_bold(const struct cli *c) { return c->colour ? "\033[1m" : ""; }
+const char *cli_dim(const struct cli *c) { return c->colour ? "\033[2m" : ""; }
+const char *cli_green(const struct cli *c) { return c->colour ? "\033[32m" : ""; }
+const char *cli_red(const struct cli *c) { return c->colour ? "\033[31m" : ""; }
+const char *cli_plain(const struct cli *c) { return c->colour ? "\033[0m" : ""; }
+
+void cli_format_time(struct wall w, char out[24])
+{
+    time_t t = (time_t)(w.ms / 1000);
+    struct tm tm;
+    if (w.ms == 0 || !localtime_r(&t, &tm) || strftime(out, 24, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+        snprintf(out, 24, "-");
+}
+
+void cli_format_credits(uint64_t pico, char out[AMOUNT_CHARS_MAX + 1])
+{
+    amount_format((struct pico){ pico }, out);
+    size_t n = strlen(out);
+    while (n && out[n - 1] == '0')
+        out[--n] = 0;
+    if (n && out[n - 1] == '.')
+        out[--n] = 0;
+}
+
+const char *cli_option(struct cli *c, int *i, const char *name)
+{
+    size_t n = strlen(name);
+    if (strncmp(c->argv[*i], name, n) != 0)
+        return NULL;
+    if (c->argv[*i][n] == '=')
+        return c->argv[*i] + n + 1;
+    if (c->argv[*i][n] != 0)
+        return NULL;
+    if (*i + 1 >= c->argc)
+        exit(cli_fail(EXIT_USAGE, "%s wants a value", name));
+    return c->argv[++*i];
+}
+
+static void find_data_dir(struct cli *c)
+{
+    struct stat st;
+    const char *env = getenv("TALLY_DATA_DIR"), *home = getenv("HOME");
+    if (c->data_dir[0])
+        return;
+    if (env && env[0])
+        snprintf(c->data_dir, sizeof c->data_dir, "%s", env);
+    else {
+        snprintf(c->data_dir, sizeof c->data_dir, "%s/.tallymesh", home ? home : "");
+        if (stat(c->data_dir, &st) != 0 && stat("/var/lib/tallymesh/node.pow", &st) == 0)
+            snprintf(c->data_dir, sizeof c->data_dir, "/var/lib/tallymesh");
+    }
+}
+
+static int read_passphrase(struct cli *c, const char *fd_text)
+{
+    int fd = (int)strtol(fd_text, NULL, 10);
+    ssize_t n = read(fd, c->passphrase, sizeof c->passphrase - 1);
+    if (n < 0)
+        return cli_fail(EXIT_USAGE, "--passphrase-fd %s: %s", fd_text, strerror(errno));
+    c->passphrase[n] = 0;
+    c->passphrase[strcspn(c->passphrase, "\r\n")] = 0;
+    c->has_passphrase = true;
+    return EXIT_FINE;
+}
+
+/* Global options may stand anywhere; what is left is the command's. Returns an exit code, or -1 to go on. */
+static int take_globals(struct cli *c)
+{
+    int kept = 0;
+    for (int i = 0; i < c->argc; i++) {
+        const char *v;
+        if (strcmp(c->argv[i], "--json") == 0)
+            c->json = true;
+        else if (strcmp(c->argv[i], "--yes") == 0)
+            c->yes = true;
+        else if (strcmp(c->argv[i], "-d") == 0 && i + 1 < c->argc)
+            snprintf(c->data_dir, sizeof c->data_dir, "%s", c->argv[++i]);
+        else if ((v = cli_option(c, &i, "--data-dir")))
+            snprintf(c->data_dir, sizeof c->data_dir, "%s", v);
+        else if ((v = cli_option(c, &i, "--api")))
+            snprintf(c->api, sizeof c->api, "%s", v);
+        else if ((v = cli_option(c, &i, "--passphrase-fd"))) {
+            if (read_passphrase(c, v) != EXIT_FINE)
+                return EXIT_USAGE;
+        } else
+            c->argv[kept++] = c->argv[i];
+    }
+    c->argc = kept;
+    return -1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct cli c;
+    c.argc = argc - 1;
+    c.argv = argv + 1;
+    c.tty = isatty(1);
+    c.colour = c.tty && !getenv("NO_COLOR") && !(getenv("TERM") && strcmp(getenv("TERM"), "dumb") == 0);
+    c.api_key = getenv("TALLY_API_KEY");
+    int rc = take_globals(&c);
+    if (rc >= 0)
+        return rc;
+    if (c.argc == 0) {
+        print_usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(c.argv[0], "help") == 0 && c.argc > 1)
+        return print_help(c.argv[1]);
+    if (strcmp(c.argv[0], "help") == 0 || strcmp(c.argv[0], "--help") == 0 || strcmp(c.argv[0], "-h") == 0) {
+        print_usage(stdout);
+        return EXIT_FINE;
+    }
+    if (strcmp(c.argv[0], "--version") == 0) {
+        puts("tally " TALLY_VERSION);
+        return EXIT_FINE;
+    }
+    for (size_t i = 0; i < command_count; i++) {
+        if (strcmp(commands[i].name, c.argv[0]) != 0)
+            continue;
+        if (c.argc > 1 && (strcmp(c.argv[1], "--help") == 0 || strcmp(c.argv[1], "-h") == 0))
+            return print_help(c.argv[0]);
+        if (crypto_start() != OK)
+            return cli_fail(EXIT_FAILED, "no system randomness");
+        find_data_dir(&c);
+        return commands[i].run(&c);
+    }
+    return cli_fail(EXIT_USAGE, "there is no command \"%s\"; `tally help` lists them", c.argv[0]);
+}

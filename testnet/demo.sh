@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# demo.sh - from nothing to a verified token receipt: builds, starts five nodes, asks, shows both halves, checks, stops.
+#
+# usage: testnet/demo.sh ["QUESTION"]
+set -u
+. "$(dirname "$0")/common.sh"
+name=demo-$$
+question=${1:-Tell me a story about a lighthouse keeper and a lantern.}
+finish() { "$root/testnet/down.sh" --name "$name" --forget; }
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+need_build
+install_missing
+say "building"
+[ -n "${TALLY_BIN:-}" ] || build "$root/build"
+say "starting a mesh of five nodes"
+"$root/testnet/up.sh" -n 5 --name "$name" --quiet || exit 1
+"$root/testnet/status.sh" --name "$name"
+
+say "asking through the mesh: $question"
+summary=$(state)/summary
+tally_of node-01 run tally-tales "$question" --seed 42 2>"$summary" || die "the question was not answered: $(tail -n 1 "$summary")"
+cat "$summary"
+receipt=$(sed -n 's/.*receipt \([0-9a-f]\{16\}\).*/\1/p' "$summary")
+[ -n "$receipt" ] || die "the answer came without a receipt"
+
+say "the receipt as the requester holds it (node-01)"
+tally_of node-01 receipt "$receipt" || die "the requester does not hold the receipt"
+provider=""
+for n in $(nodes); do
+    [ "$n" != node-01 ] && tally_of "$n" receipt "$receipt" >/dev/null 2>&1 && provider=$n
+done
+[ -n "$provider" ] || die "no provider holds the other half"
+say "the receipt as the provider holds it ($provider)"
+tally_of "$provider" receipt "$receipt"
+
+say "checking signatures, chain and arithmetic, then computing the answer again"
+tally_of node-01 verify "$receipt" --reexecute --model "$model" || die "the receipt was not verified"
+say "stopping the mesh"
+trap - EXIT
+finish
+say "done"
