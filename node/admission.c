@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-void bucket_init(struct bucket *b, struct rate r, struct mono now)
+void rate_init(struct bucket *b, struct rate r, struct mono now)
 {
     b->level_milli = r.burst * 1000;
     b->at = now;
@@ -20,7 +20,7 @@ static uint64_t level_at(const struct bucket *b, struct rate r, struct mono now)
     return level < r.burst * 1000 ? level : r.burst * 1000;
 }
 
-bool bucket_take(struct bucket *b, struct rate r, struct mono now, uint64_t n)
+bool rate_take(struct bucket *b, struct rate r, struct mono now, uint64_t n)
 {
     uint64_t level = level_at(b, r, now);
     if (level / 1000 < n)
@@ -30,7 +30,7 @@ bool bucket_take(struct bucket *b, struct rate r, struct mono now, uint64_t n)
     return true;
 }
 
-struct mono bucket_ready(const struct bucket *b, struct rate r, struct mono now, uint64_t n)
+struct mono rate_ready(const struct bucket *b, struct rate r, struct mono now, uint64_t n)
 {
     uint64_t level = level_at(b, r, now), want = (n < r.burst ? n : r.burst) * 1000;
     if (level >= want)
@@ -84,9 +84,9 @@ enum err admission_connect(struct admission *a, struct mono now, const struct ad
         a->addresses[i].at = *at;
         a->addresses[i].used = true;
         a->addresses[i].open = 0;
-        bucket_init(&a->addresses[i].bucket, a->limits.address_rate, now);
+        rate_init(&a->addresses[i].bucket, a->limits.address_rate, now);
     }
-    if (!bucket_take(&a->addresses[i].bucket, a->limits.address_rate, now, 1))
+    if (!rate_take(&a->addresses[i].bucket, a->limits.address_rate, now, 1))
         return ERR_RATE;
     if (a->addresses[i].open >= a->limits.address_open_max)
         return ERR_QUOTA;
@@ -123,9 +123,9 @@ enum err admission_key(struct admission *a, struct mono now, const struct seal_k
     if (!a->keys[i].used || !seal_key_equal(&a->keys[i].key, key)) {
         a->keys[i].key = *key;
         a->keys[i].used = true;
-        bucket_init(&a->keys[i].bucket, a->limits.key_rate, now);
+        rate_init(&a->keys[i].bucket, a->limits.key_rate, now);
     }
-    return bucket_take(&a->keys[i].bucket, a->limits.key_rate, now, 1) ? OK : ERR_RATE;
+    return rate_take(&a->keys[i].bucket, a->limits.key_rate, now, 1) ? OK : ERR_RATE;
 }
 
 /* Forgets refusals that are over. */

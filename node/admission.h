@@ -26,11 +26,11 @@ struct bucket {
 struct rate {
     uint64_t milli_per_s, burst;                           /* burst in whole tokens */
 };
-void bucket_init(struct bucket *b, struct rate r, struct mono now);
+void rate_init(struct bucket *b, struct rate r, struct mono now);
 /* Takes n tokens, or none and false. More than burst can never be taken. */
-bool bucket_take(struct bucket *b, struct rate r, struct mono now, uint64_t n);
+bool rate_take(struct bucket *b, struct rate r, struct mono now, uint64_t n);
 /* When n tokens will be there; now if they are. n is cut to burst. */
-struct mono bucket_ready(const struct bucket *b, struct rate r, struct mono now, uint64_t n);
+struct mono rate_ready(const struct bucket *b, struct rate r, struct mono now, uint64_t n);
 
 /* ---- addresses ---- */
 

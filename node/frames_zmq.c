@@ -151,8 +151,8 @@ static struct peer_link *inbound_make(struct transport *t, const struct sender *
     memcpy(l->user_id, s->user_id, USER_ID_CHARS);
     l->connection = (uint32_t)(c - t->connections);
     c->slot = (uint32_t)(l - t->inbound);
-    bucket_init(&l->bytes, t->bytes_rate, t->now);
-    bucket_init(&l->msgs, t->msgs_rate, t->now);
+    rate_init(&l->bytes, t->bytes_rate, t->now);
+    rate_init(&l->msgs, t->msgs_rate, t->now);
     t->inbound_count++;
     t->counters.links_up++;
     return l;
@@ -192,7 +192,7 @@ static struct peer_link *link_of(struct transport *t, const struct sender *s)
 
 static bool within_rate(struct transport *t, struct peer_link *l, size_t bytes)
 {
-    if (bucket_take(&l->msgs, t->msgs_rate, t->now, 1) && bucket_take(&l->bytes, t->bytes_rate, t->now, bytes))
+    if (rate_take(&l->msgs, t->msgs_rate, t->now, 1) && rate_take(&l->bytes, t->bytes_rate, t->now, bytes))
         return true;
     t->counters.dropped_rate++;
     if (++l->rate_drops > t->limits.rate_drops_max && l->state == LINK_OPEN) {
@@ -292,8 +292,8 @@ static bool outbound_read(struct transport *t, struct peer_link *l, struct trans
     bool passed = !zmq_msg_more(&m) && bytes <= FRAME_BYTES_MAX;
     connection_delivered(&l->tcp, bytes);
     if (passed) {
-        (void)bucket_take(&l->bytes, t->bytes_rate, t->now, bytes);   /* may_read() saw that there is room; an ENDING link */
-        (void)bucket_take(&l->msgs, t->msgs_rate, t->now, 1);         /* is read out whatever it costs */
+        (void)rate_take(&l->bytes, t->bytes_rate, t->now, bytes);   /* may_read() saw that there is room; an ENDING link */
+        (void)rate_take(&l->msgs, t->msgs_rate, t->now, 1);         /* is read out whatever it costs */
         lend(t, l, &m, out);
     } else {
         *(zmq_msg_more(&m) ? &t->counters.offence_multipart : &t->counters.offence_oversize) += 1;
@@ -311,8 +311,8 @@ static bool may_read(struct transport *t, struct peer_link *l)
         return false;
     if (l->state == LINK_ENDING || !l->socket)
         return true;
-    struct mono bytes = bucket_ready(&l->bytes, t->bytes_rate, t->now, FRAME_BYTES_MAX);
-    struct mono msgs = bucket_ready(&l->msgs, t->msgs_rate, t->now, 1);
+    struct mono bytes = rate_ready(&l->bytes, t->bytes_rate, t->now, FRAME_BYTES_MAX);
+    struct mono msgs = rate_ready(&l->msgs, t->msgs_rate, t->now, 1);
     struct mono ready = bytes.us > msgs.us ? bytes : msgs;
     if (mono_reached(t->now, ready))
         return true;

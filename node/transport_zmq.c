@@ -559,8 +559,8 @@ enum err transport_dial(struct transport *t, struct mono now, uint64_t link, con
     *l = (struct peer_link){ .state = LINK_DIALLING, .id = link, .peer = *server, .port = port, .connection = NO_SLOT };
     l->due = mono_add_ms(now, t->limits.dial_ms);
     l->monitor_readable = l->readable = true;
-    bucket_init(&l->bytes, t->bytes_rate, now);
-    bucket_init(&l->msgs, t->msgs_rate, now);
+    rate_init(&l->bytes, t->bytes_rate, now);
+    rate_init(&l->msgs, t->msgs_rate, now);
     t->outbound_count++;
     t->counters.dials++;
     if (outbound_open(t, l, host, port))
