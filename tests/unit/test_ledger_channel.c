@@ -1,0 +1,283 @@
+/* test_ledger_channel.c - receipts on a channel: the same answer for ever, one body per number, back in step after loss. */
+#include "tests/test.h"
+
+#include <string.h>
+
+#include "tests/ledger_rig.h"
+
+struct pair {
+    struct party requester, provider;
+};
+
+static int open_pair(void **state)
+{
+    static struct pair pair;
+    party_init(&pair.requester, 1);
+    party_init(&pair.provider, 2);
+    assert_ok(party_open(&pair.requester));
+    assert_ok(party_open(&pair.provider));
+    *state = &pair;
+    return 0;
+}
+
+static int close_pair(void **state)
+{
+    struct pair *p = *state;
+    char why[160];
+    if (ledger_check(&p->requester.ledger, why) != OK || ledger_check(&p->provider.ledger, why) != OK)
+        fail_msg("%s", why);
+    party_fini(&p->requester);
+    party_fini(&p->provider);
+    return 0;
+}
+
+/* A job that has ended on both sides and is due for a receipt. */
+static void due_job(struct pair *p, struct rig_job *j, uint64_t n, size_t tokens)
+{
+    rig_job_init(j, &p->requester, &p->provider, n);
+    assert_ok(rig_job_begin(j, &p->requester, &p->provider));
+    assert_ok(rig_job_generate(j, &p->requester, &p->provider, tokens));
+    assert_ok(ledger_job_end(&p->provider.ledger, &j->hash, OUTCOME_COMPLETE, SIDE_NONE, REASON_STOP, rig_now));
+    assert_ok(ledger_job_end(&p->requester.ledger, &j->hash, OUTCOME_COMPLETE, SIDE_NONE, REASON_STOP, rig_now));
+}
+
+static struct signed_body propose(struct pair *p)
+{
+    struct signed_body half;
+    struct hash terms;
+    assert_ok(ledger_receipt_propose(&p->provider.ledger, &p->requester.self, &half, &terms));
+    return half;
+}
+
+static void a_proposal_is_the_same_until_it_is_complete(void **state)
+{
+    struct pair *p = *state;
+    struct rig_job a, b;
+    due_job(p, &a, 1, 10);
+    due_job(p, &b, 2, 20);
+    struct signed_body one = propose(p), two = propose(p);
+    assert_true(one.len == two.len && memcmp(one.buf, two.buf, one.len) == 0 && memcmp(&one.sig, &two.sig, SIG_BYTES) == 0);
+    assert_ok(store_commit(p->provider.store));
+    assert_ok(party_crash(&p->provider));
+    two = propose(p);
+    assert_true(memcmp(one.buf, two.buf, one.len) == 0 && memcmp(&one.sig, &two.sig, SIG_BYTES) == 0);
+    struct sig sig, again;
+    struct hash id, same;
+    assert_ok(ledger_receipt_cosign(&p->requester.ledger, signed_body_view(&one), &one.sig, rig_now, &sig, &id));
+    assert_ok(ledger_receipt_cosign(&p->requester.ledger, signed_body_view(&one), &one.sig, rig_now, &again, &same));
+    assert_true(memcmp(&sig, &again, sizeof sig) == 0 && hash_equal(&id, &same));
+    struct sig bad = sig;
+    bad.b[1] ^= 4;
+    assert_err(ledger_receipt_complete(&p->provider.ledger, &p->requester.self, &id, &bad, rig_now), ERR_SIGNATURE);
+    struct hash unknown = { { 1 } };
+    assert_err(ledger_receipt_complete(&p->provider.ledger, &p->requester.self, &unknown, &sig, rig_now), ERR_NOT_FOUND);
+    assert_ok(ledger_receipt_complete(&p->provider.ledger, &p->requester.self, &id, &sig, rig_now));
+    assert_ok(ledger_receipt_complete(&p->provider.ledger, &p->requester.self, &id, &sig, rig_now));
+    two = propose(p);
+    struct receipt r;
+    assert_ok(receipt_decode(signed_body_view(&two), &r));
+    assert_true(r.seq == 2 && hash_equal(&r.previous, &id) && hash_equal(&r.terms, &b.hash));
+    /* The first body again, after its number is long taken: the same answer. */
+    assert_ok(ledger_receipt_cosign(&p->requester.ledger, signed_body_view(&one), &one.sig, rig_now, &again, &same));
+    assert_memory_equal(&sig, &again, sizeof sig);
+}
+
+/* What a lying provider would send: a body of its own making, properly signed by it. */
+static enum err send_forged(struct pair *p, const struct receipt *r)
+{
+    struct signed_body s;
+    struct bytes body;
+    struct sig sig;
+    struct hash id;
+    assert_ok(receipt_encode(r, s.buf, &body));
+    receipt_sign(&p->provider.key, SIDE_PROVIDER, &p->provider.net, body, &s.sig);
+    return ledger_receipt_cosign(&p->requester.ledger, body, &s.sig, rig_now, &sig, &id);
+}
+
+static void a_lie_in_any_field_is_refused_by_name(void **state)
+{
+    struct pair *p = *state;
+    struct rig_job j, k;
+    struct hash id;
+    assert_ok(rig_job_whole(&k, &p->requester, &p->provider, 9, 40, &id));
+    due_job(p, &j, 1, 50);
+    struct signed_body half = propose(p);
+    struct receipt good, r;
+    assert_ok(receipt_decode(signed_body_view(&half), &good));
+#define LIE(change, expected)                                                                                          \
+    do {                                                                                                               \
+        r = good;                                                                                                      \
+        change;                                                                                                        \
+        assert_err(send_forged(p, &r), expected);                                                                      \
+    } while (0)
+    struct hash other = hash_of("other", bytes_text("x"));
+    LIE(r.net.b[0] ^= 1, ERR_NETWORK);
+    LIE(r.channel = other, ERR_MISMATCH);
+    LIE(r.seq = 3, ERR_CHAIN);
+    LIE(r.previous = other, ERR_CHAIN);
+    LIE(r.terms = other, ERR_NOT_FOUND);
+    LIE(r.terms = k.hash, ERR_REPLAY);                     /* a job of ours that already has its receipt */
+    LIE(r.tokens.in++, ERR_MISMATCH);
+    LIE(r.tokens.cached++, ERR_MISMATCH);
+    LIE(r.tokens.out++, ERR_MISMATCH);
+    LIE(r.token_chain = other, ERR_MISMATCH);
+    LIE(r.digest_chain = other, ERR_MISMATCH);
+    LIE((r.cost.v++, r.owed.v++), ERR_MISMATCH);
+    LIE(r.owed.v++, ERR_MISMATCH);
+    LIE(r.settled.v++, ERR_MISMATCH);
+    LIE((r.output_offset = 1, r.parent = other), ERR_MISMATCH);
+    r = good;
+    r.tokens.out = 64;                                     /* honest arithmetic over tokens we never signed for */
+    r.cost.v = good.cost.v + 14 * j.terms.prices.out;
+    r.owed.v = good.owed.v + 14 * j.terms.prices.out;
+    assert_err(send_forged(p, &r), ERR_MISMATCH);
+    assert_ok(send_forged(p, &good));
+    LIE((r.seq = 3, r.previous = receipt_id(signed_body_view(&half)), r.owed.v += r.cost.v), ERR_REPLAY);   /* billed twice */
+}
+
+static void two_bodies_under_one_number_are_equivocation(void **state)
+{
+    struct pair *p = *state;
+    struct rig_job a, b;
+    due_job(p, &a, 1, 40);
+    due_job(p, &b, 2, 40);
+    struct signed_body half = propose(p);
+    struct receipt good, r;
+    assert_ok(receipt_decode(signed_body_view(&half), &good));
+    assert_ok(send_forged(p, &good));
+    r = good;                                              /* seq 1 again, for the other job */
+    r.terms = b.hash;
+    r.token_chain = b.claim.token_chain;
+    r.digest_chain = b.claim.digest_chain;
+    assert_err(send_forged(p, &r), ERR_EQUIVOCATION);
+    struct bytes key, value;
+    assert_ok(store_seek(p->requester.store, STORE_EVIDENCE, bytes_of(NULL, 0), &key, &value));
+    struct channel_state c;
+    assert_ok(ledger_channel(&p->requester.ledger, SIDE_REQUESTER, &p->provider.self, &c));
+    assert_true(c.seq == 1 && c.owed.v == good.owed.v);
+}
+
+static void a_lost_last_ack_costs_the_provider_that_claim_only(void **state)
+{
+    struct pair *p = *state;
+    struct rig_job j;
+    rig_job_init(&j, &p->requester, &p->provider, 3);
+    assert_ok(rig_job_begin(&j, &p->requester, &p->provider));
+    for (int i = 0; i < 32; i++)
+        rig_job_token(&j);
+    assert_true(rig_job_claim(&j, false));
+    assert_ok(rig_job_exchange_claim(&j, &p->requester, &p->provider));
+    for (int i = 0; i < 32; i++)
+        rig_job_token(&j);
+    assert_true(rig_job_claim(&j, false));
+    struct sig sig = rig_claim_sig(&j, &p->provider), late;
+    assert_ok(ledger_claim_cosign(&p->requester.ledger, &j.claim, &j.digest, &sig, &late));   /* never arrives in time */
+    assert_ok(ledger_job_end(&p->provider.ledger, &j.hash, OUTCOME_PARTIAL, SIDE_NONE, REASON_LINK_LOST, rig_now));
+    struct signed_body half = propose(p);
+    assert_err(ledger_claim_acked(&p->provider.ledger, &j.claim, &j.digest, &late), ERR_STATE);   /* the receipt is on paper */
+    struct hash id;
+    assert_ok(ledger_receipt_cosign(&p->requester.ledger, signed_body_view(&half), &half.sig, rig_now, &sig, &id));
+    assert_ok(ledger_receipt_complete(&p->provider.ledger, &p->requester.self, &id, &sig, rig_now));
+    struct job ours;
+    assert_ok(ledger_job_find(&p->requester.ledger, &j.hash, &ours));
+    assert_true(ours.tokens.out == 32);
+    assert_ok(ledger_job_end(&p->requester.ledger, &j.hash, OUTCOME_PARTIAL, SIDE_PROVIDER, REASON_LINK_LOST, rig_now));
+}
+
+static void a_late_ack_before_the_proposal_still_counts(void **state)
+{
+    struct pair *p = *state;
+    struct rig_job j;
+    rig_job_init(&j, &p->requester, &p->provider, 3);
+    assert_ok(rig_job_begin(&j, &p->requester, &p->provider));
+    for (int i = 0; i < 32; i++)
+        rig_job_token(&j);
+    assert_true(rig_job_claim(&j, false));
+    assert_ok(ledger_job_end(&p->provider.ledger, &j.hash, OUTCOME_PARTIAL, SIDE_NONE, REASON_LINK_LOST, rig_now));
+    struct signed_body half;
+    struct hash terms;
+    assert_err(ledger_receipt_propose(&p->provider.ledger, &p->requester.self, &half, &terms), ERR_NOT_FOUND);
+    assert_ok(rig_job_exchange_claim(&j, &p->requester, &p->provider));
+    struct hash id;
+    assert_ok(rig_job_close(&j, &p->requester, &p->provider, &id));
+}
+
+static void restored_books_are_brought_back_from_the_peers_copy(void **state)
+{
+    struct pair *p = *state;
+    struct rig_job j;
+    struct hash ids[3];
+    for (uint64_t n = 0; n < 3; n++)
+        assert_ok(rig_job_whole(&j, &p->requester, &p->provider, n, 40, &ids[n]));
+    struct party fresh;                                    /* the provider again, its disk lost */
+    party_init(&fresh, 2);
+    assert_ok(party_open(&fresh));
+    enum resync todo;
+    struct channel_state c;
+    assert_ok(ledger_channel(&p->requester.ledger, SIDE_REQUESTER, &fresh.self, &c));
+    assert_ok(ledger_resync(&fresh.ledger, SIDE_PROVIDER, &p->requester.self, c.seq, &c.head, &todo));
+    assert_true(todo == RESYNC_ASK);
+    struct hash none = { { 0 } };
+    assert_ok(ledger_resync(&p->requester.ledger, SIDE_REQUESTER, &fresh.self, 0, &none, &todo));
+    assert_true(todo == RESYNC_SEND);
+    struct receipt_view v;
+    assert_ok(ledger_receipt_at(&p->requester.ledger, SIDE_REQUESTER, &fresh.self, 2, &v));
+    assert_err(ledger_receipt_adopt(&fresh.ledger, SIDE_PROVIDER, &p->requester.self, v.body, &v.requester_sig, &v.provider_sig, rig_now), ERR_CHAIN);
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        assert_ok(ledger_receipt_at(&p->requester.ledger, SIDE_REQUESTER, &fresh.self, seq, &v));
+        struct sig bad = v.provider_sig;
+        bad.b[2] ^= 1;
+        assert_err(ledger_receipt_adopt(&fresh.ledger, SIDE_PROVIDER, &p->requester.self, v.body, &v.requester_sig, &bad, rig_now), ERR_SIGNATURE);
+        assert_ok(ledger_receipt_adopt(&fresh.ledger, SIDE_PROVIDER, &p->requester.self, v.body, &v.requester_sig, &v.provider_sig, rig_now));
+        assert_ok(ledger_receipt_adopt(&fresh.ledger, SIDE_PROVIDER, &p->requester.self, v.body, &v.requester_sig, &v.provider_sig, rig_now));
+    }
+    assert_ok(ledger_resync(&fresh.ledger, SIDE_PROVIDER, &p->requester.self, 3, &ids[2], &todo));
+    assert_true(todo == RESYNC_EQUAL);
+    assert_ok(ledger_resync(&fresh.ledger, SIDE_PROVIDER, &p->requester.self, 3, &ids[1], &todo));
+    assert_true(todo == RESYNC_CONFLICT);
+    struct account a;
+    assert_ok(ledger_account(&fresh.ledger, &p->requester.self, &a));
+    assert_true(a.earned.v == v.receipt.owed.v && a.receipts_earned == 3);
+    struct hash id;
+    assert_ok(rig_job_whole(&j, &p->requester, &fresh, 10, 40, &id));          /* and business goes on */
+    char why[160];
+    assert_ok(ledger_check(&fresh.ledger, why));
+    party_fini(&fresh);
+}
+
+static void resync_knows_our_half_from_a_strangers_receipt(void **state)
+{
+    struct pair *p = *state;
+    struct rig_job j;
+    enum resync todo;
+    due_job(p, &j, 1, 40);
+    struct channel_state c;
+    struct hash none = { { 0 } };
+    assert_ok(ledger_resync(&p->provider.ledger, SIDE_PROVIDER, &p->requester.self, 0, &none, &todo));
+    assert_true(todo == RESYNC_PROPOSE);                   /* due, not yet on paper */
+    struct signed_body half = propose(p);
+    assert_ok(ledger_channel(&p->provider.ledger, SIDE_PROVIDER, &p->requester.self, &c));
+    assert_true(c.seq == 0 && c.has_half);
+    assert_ok(ledger_resync(&p->provider.ledger, SIDE_PROVIDER, &p->requester.self, 1, &c.half, &todo));
+    assert_true(todo == RESYNC_PROPOSE);                   /* the requester has it, only its signature was lost */
+    assert_ok(ledger_resync(&p->provider.ledger, SIDE_PROVIDER, &p->requester.self, 1, &j.hash, &todo));
+    assert_true(todo == RESYNC_ASK);
+    struct receipt r;
+    assert_ok(receipt_decode(signed_body_view(&half), &r));
+    assert_ok(send_forged(p, &r));
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, open_pair, close_pair)
+    const struct CMUnitTest tests[] = {
+        CASE(a_proposal_is_the_same_until_it_is_complete),
+        CASE(a_lie_in_any_field_is_refused_by_name),
+        CASE(two_bodies_under_one_number_are_equivocation),
+        CASE(a_lost_last_ack_costs_the_provider_that_claim_only),
+        CASE(a_late_ack_before_the_proposal_still_counts),
+        CASE(restored_books_are_brought_back_from_the_peers_copy),
+        CASE(resync_knows_our_half_from_a_strangers_receipt),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
