@@ -104,15 +104,20 @@ static enum err writing(struct store_lmdb *m, MDB_txn **out)
     return err_of(rc);
 }
 
+static void clear_dead_readers(struct store_lmdb *m)
+{
+    int dead = 0;
+    if (mdb_reader_check(m->env, &dead) == MDB_SUCCESS)
+        m->readers_cleared += (uint32_t)dead;
+}
+
 static void check_readers(struct store_lmdb *m)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     if (m->readers_checked != 0 && now.tv_sec - m->readers_checked < READER_CHECK_S)
         return;
-    int dead = 0;
-    if (mdb_reader_check(m->env, &dead) == MDB_SUCCESS)
-        m->readers_cleared += (uint32_t)dead;
+    clear_dead_readers(m);
     m->readers_checked = now.tv_sec;
 }
 
@@ -356,6 +361,7 @@ enum err store_lmdb_info(struct store *s, struct store_lmdb_info *out)
     unsigned flags;
     int fd, major, minor, patch;
     struct stat st;
+    clear_dead_readers(m);
     if (mdb_env_info(m->env, &info) != 0 || mdb_env_stat(m->env, &page) != 0 || mdb_env_get_flags(m->env, &flags) != 0 ||
         mdb_env_get_fd(m->env, &fd) != 0 || fstat(fd, &st) != 0)
         return ERR_IO;

@@ -23,7 +23,7 @@ struct store_lmdb_config {
  * open for writing, or this one has it open), ERR_CORRUPT, ERR_VERSION, ERR_IO, ERR_MEMORY. */
 enum err store_lmdb_open(const struct store_lmdb_config *c, struct store **out) MUST_CHECK;
 
-/* For `tally doctor`. */
+/* For `tally doctor`. Asking also clears the slots of dead readers. */
 struct store_lmdb_info {
     char version[64];                                      /* the library's own words */
     bool version_is_known_bad;                             /* 0.9.26 to 0.9.31: see docs/disk-format.md */

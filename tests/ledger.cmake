@@ -7,3 +7,8 @@ foreach(name amount terms chain claim receipt note bundle ledger_vectors ledger 
     tm_test(NAME test_${name} SOURCES unit/test_${name}.c LINK ledger_rig)
   endif()
 endforeach()
+tm_test(NAME test_store SOURCES unit/test_store.c LINK tm_store_lmdb)
+
+add_executable(crash_lmdb ledger/crash_lmdb.c)
+target_link_libraries(crash_lmdb PRIVATE ledger_rig tm_store_lmdb)
+add_test(NAME crash_lmdb COMMAND crash_lmdb 40 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
