@@ -2,10 +2,12 @@
 add_library(ledger_rig STATIC ledger_rig.c)
 target_link_libraries(ledger_rig PUBLIC tm_ledger)
 
-foreach(name amount terms chain claim receipt note bundle ledger_vectors ledger ledger_credit ledger_channel ledger_secret ledger_torture ledger_parties)
-  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/unit/test_${name}.c)
-    tm_test(NAME test_${name} SOURCES unit/test_${name}.c LINK ledger_rig)
-  endif()
+foreach(name amount terms claim receipt bundle ledger_vectors
+        ledger ledger_credit ledger_channel ledger_secret ledger_torture ledger_parties)
+  tm_test(NAME test_${name} SOURCES unit/test_${name}.c LINK ledger_rig)
+endforeach()
+foreach(decoder terms claim receipt note bundle)
+  tm_fuzz(NAME fuzz_${decoder} SOURCES fuzz/fuzz_${decoder}.c LINK tm_ledger)
 endforeach()
 tm_test(NAME test_store SOURCES unit/test_store.c LINK tm_store_lmdb)
 
