@@ -190,6 +190,13 @@ static void forward(struct agent *a, const struct overlay_effect *o)
     }
 }
 
+static void on_offence(struct agent *a, const struct overlay_effect *m, enum err e)
+{
+    overlay_offence(a->s.overlay, a->s.now, &m->node, (enum message_type)m->type, e);
+    requester_offended(&a->requester, &m->node);
+    effects_log(&a->effects, LOG_WARN, "peer.offence", "node %s, %s: %s", short_name(&m->node.h).text, message_name(m->type), err_text(e));
+}
+
 static void drain_overlay(struct agent *a)
 {
     struct overlay_effect o;
@@ -207,7 +214,7 @@ static void drain_overlay(struct agent *a)
         } else if (o.kind == OVERLAY_MESSAGE) {
             enum err e = on_message(a, &o);
             if (e)
-                overlay_offence(a->s.overlay, a->s.now, &o.node, (enum message_type)o.type, e);
+                on_offence(a, &o, e);
         }
         settle_ended(a);
     }

@@ -191,6 +191,12 @@ static enum err offer_make(struct requester *r, struct ask *a)
     return e;
 }
 
+static void gossip(struct requester *r, struct ask *a)
+{
+    struct hash topic = gossip_topic(&a->model);
+    a->gossiped = overlay_publish(r->s->overlay, r->s->now, &topic, bytes_of(a->offer, a->offer_bytes)) == OK;
+}
+
 void bidding_start(struct requester *r, struct ask *a)
 {
     struct services *s = r->s;
@@ -205,11 +211,12 @@ void bidding_start(struct requester *r, struct ask *a)
         ask_fail(r, a, e, "the offer cannot be made");
         return;
     }
+    if (a->class == CLASS_BATCH)
+        gossip(r, a);
     uint32_t asked;
-    size_t known = ask_round(r, a, &asked);
-    if (a->class == CLASS_BATCH || known < OFFER_DIRECT_MIN) {
-        struct hash topic = gossip_topic(&a->model);
-        a->gossiped = overlay_publish(s->overlay, s->now, &topic, bytes_of(a->offer, a->offer_bytes)) == OK;
+    size_t known = a->gossiped ? OFFER_DIRECT_MIN : ask_round(r, a, &asked);   /* batch over its gossip rate asks directly */
+    if (known < OFFER_DIRECT_MIN) {
+        gossip(r, a);
         a->searching = overlay_find_providers(s->overlay, s->now, &a->model) == OK;
     }
     bidding_consider(r, a);

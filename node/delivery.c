@@ -71,7 +71,7 @@ void delivery_abandon(struct provider *p, struct work *w, enum reason why)
     effects_log(s->out, LOG_INFO, "job.abandoned", "job %s for node %s: %s; %u tokens sent, %u co-signed", short_name(&w->hash).text,
                short_name(&w->node.h).text, reason_text(why), w->sent, w->acked);
     stop_engine(p, w);
-    end_job(p, w, w->any_ack ? OUTCOME_PARTIAL : OUTCOME_FAILED, SIDE_REQUESTER, why);
+    end_job(p, w, w->any_ack ? OUTCOME_PARTIAL : OUTCOME_FAILED, why == REASON_TOKEN_DEADLINE ? SIDE_NONE : SIDE_REQUESTER, why);
 }
 
 /* Nothing was delivered, so nothing is claimed: a refusal tells the requester that this job is over. */
@@ -206,13 +206,15 @@ static void pump(struct provider *p, struct work *w)
         send_last_claim(p, w);
 }
 
-void delivery_cancel(struct provider *p, struct work *w, bool satisfied)
+void delivery_cancel(struct provider *p, struct work *w, enum cancel_why why)
 {
+    if (why == CANCEL_GIVEN_UP && (w->state == WORK_RUNNING || w->state == WORK_CLOSING))
+        delivery_abandon(p, w, REASON_TOKEN_DEADLINE);
     if (w->state != WORK_RUNNING)
         return;
     stop_engine(p, w);
     w->cancelled = true;
-    w->satisfied = satisfied;
+    w->satisfied = why == CANCEL_SATISFIED;
     w->finish = FINISH_CANCELLED;
     if (w->sent == 0)
         end_empty(p, w, DECLINE_CANCELLED);

@@ -221,7 +221,7 @@ enum err cancel_msg_encode(const struct cancel_msg *m, void *buf, size_t cap, st
     writer_init(&w, buf, cap);
     write_array(&w, CANCEL_MSG_FIELDS);
     write_hash(&w, &m->subject);
-    write_uint(&w, m->satisfied);
+    write_uint(&w, m->why);
     return writer_finish(&w, view);
 }
 
@@ -232,7 +232,7 @@ enum err cancel_msg_decode(struct bytes body, struct cancel_msg *out)
     reader_init(&r, body);
     read_array(&r, CANCEL_MSG_FIELDS);
     read_hash(&r, &m.subject);
-    m.satisfied = read_uint(&r, 1) != 0;
+    m.why = (enum cancel_why)read_uint(&r, CANCEL_GIVEN_UP);
     enum err e = reader_finish(&r);
     if (e == OK)
         *out = m;

@@ -92,10 +92,15 @@ struct receipt_msg {
 enum err receipt_msg_encode(const struct receipt_msg *m, void *buf, size_t cap, struct bytes *view) MUST_CHECK;
 enum err receipt_msg_decode(struct bytes body, struct receipt_msg *out) MUST_CHECK;
 
-/* CANCEL: [subject, satisfied]. subject is an offer hash (bidder released) or a terms hash (job ends). */
+/* CANCEL: [subject, why]. subject is an offer hash (bidder released) or a terms hash (job ends). */
+enum cancel_why {
+    CANCEL_CLIENT,                                         /* the client is gone, or the bid is not wanted */
+    CANCEL_SATISFIED,                                      /* the client has what it wanted: a stop string matched */
+    CANCEL_GIVEN_UP,                                       /* too late or wrong: nothing more will be co-signed */
+};
 struct cancel_msg {
     struct hash subject;
-    bool satisfied;
+    enum cancel_why why;
 };
 enum err cancel_msg_encode(const struct cancel_msg *m, void *buf, size_t cap, struct bytes *view) MUST_CHECK;
 enum err cancel_msg_decode(struct bytes body, struct cancel_msg *out) MUST_CHECK;

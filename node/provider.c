@@ -399,7 +399,7 @@ enum err provider_cancel(struct provider *p, const struct node_id *from, struct 
     for (size_t i = 0; i < JOBS_MAX; i++) {
         struct work *w = &p->work[i];
         if (w->state != WORK_FREE && hash_equal(&w->hash, &m.subject) && node_id_equal(&w->node, from))
-            delivery_cancel(p, w, m.satisfied);
+            delivery_cancel(p, w, m.why);
     }
     return OK;
 }

@@ -108,9 +108,9 @@ enum err requester_terms_ok(struct requester *r, const struct node_id *from, str
 
 /* ---- ending ---- */
 
-static void send_cancel(struct requester *r, struct ask *a)
+static void send_cancel(struct requester *r, struct ask *a, enum cancel_why why)
 {
-    struct cancel_msg m = { .subject = a->buy.hash, .satisfied = a->satisfied };
+    struct cancel_msg m = { .subject = a->buy.hash, .why = why };
     uint8_t buf[CANCEL_BYTES_MAX];
     struct bytes body;
     ENSURE(cancel_msg_encode(&m, buf, sizeof buf, &body) == OK);
@@ -148,7 +148,7 @@ void purchase_failed(struct requester *r, struct ask *a, enum side fault, enum r
     struct purchase *b = &a->buy;
     effects_log(s->out, LOG_INFO, "job.failed", "job %s with node %s after %u tokens: %s", short_name(&b->hash).text,
                short_name(&b->node.h).text, b->received, reason_text(why));
-    send_cancel(r, a);
+    send_cancel(r, a, CANCEL_GIVEN_UP);
     close_job(r, a, b->received ? OUTCOME_PARTIAL : OUTCOME_FAILED, fault, why);
     if (b->received)
         a->parent = b->hash;
@@ -170,7 +170,7 @@ void purchase_failed(struct requester *r, struct ask *a, enum side fault, enum r
 
 void purchase_cancel(struct requester *r, struct ask *a)
 {
-    send_cancel(r, a);
+    send_cancel(r, a, a->satisfied ? CANCEL_SATISFIED : CANCEL_CLIENT);
     a->state = ASK_CANCELLING;
     a->finish = a->satisfied ? FINISH_STOP : FINISH_CANCELLED;
     a->deadline = mono_add_ms(r->s->now, CANCEL_WAIT_MS);

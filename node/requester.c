@@ -275,6 +275,13 @@ void requester_peer_down(struct requester *r, const struct node_id *node)
     }
 }
 
+void requester_offended(struct requester *r, const struct node_id *node)
+{
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        if (has_purchase(&r->ask[i]) && node_id_equal(&r->ask[i].buy.node, node))
+            r->ask[i].deadline = r->s->now;
+}
+
 void requester_receipt(struct requester *r, const struct hash *terms, const struct hash *receipt)
 {
     for (size_t i = 0; i < JOBS_MAX; i++) {

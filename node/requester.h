@@ -133,6 +133,7 @@ void requester_cancel(struct requester *r, struct client_id client, bool satisfi
 
 void requester_peer_up(struct requester *r, const struct node_id *node);
 void requester_peer_down(struct requester *r, const struct node_id *node);
+void requester_offended(struct requester *r, const struct node_id *node);  /* this peer broke the protocol: nothing is awaited from it */
 void requester_providers(struct requester *r, const struct hash *model);   /* a lookup for them has finished */
 
 /* Messages from a connected peer. OK, or the offence to charge the peer with; what is merely late is OK. */

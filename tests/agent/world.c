@@ -563,6 +563,14 @@ void world_cancel(struct world *w, int client, bool satisfied)
     world_event(w, w->client[client].node, &e);
 }
 
+void world_assert_answer(struct world *w, int client, const struct request *q)
+{
+    uint32_t want[4096], n = world_expected(q, want, 4096);
+    const struct client *c = world_client(w, client);
+    assert_int_equal(c->count, n);
+    assert_memory_equal(c->tokens, want, n * sizeof want[0]);
+}
+
 uint64_t world_receipts(struct world *w, int node)
 {
     struct ledger_totals t;

@@ -83,6 +83,8 @@ void world_ask(struct world *w, int node, int client, const struct request *q);
 void world_cancel(struct world *w, int client, bool satisfied);
 /* What the engine must answer to that request. */
 uint32_t world_expected(const struct request *q, uint32_t *out, uint32_t max);
+/* Fails unless the client was told exactly that. */
+void world_assert_answer(struct world *w, int client, const struct request *q);
 uint64_t world_receipts(struct world *w, int node);
 struct account world_account(struct world *w, int node, int peer);
 void world_ledger_check(struct world *w, int node);

@@ -1,0 +1,401 @@
+/* test_agent_faults.c - what happens when somebody cancels, dies, stalls, loses messages or cheats. */
+#include "tests/agent/world.h"
+
+#include <string.h>
+
+static struct world *mesh(int providers)
+{
+    struct world *w = world_new(providers + 1);
+    for (int i = 1; i <= providers; i++)
+        world_serve(w, i, 100u * (unsigned)i, 400u * (unsigned)i);
+    world_start(w);
+    return w;
+}
+
+static void ask(struct world *w, int client, uint32_t output, struct request *q)
+{
+    *q = world_request(w, client, output);
+    world_ask(w, 0, client, q);
+}
+
+/* The client has exactly the beginning of the answer. */
+static void assert_prefix(struct world *w, int client, const struct request *q)
+{
+    uint32_t want[4096];
+    world_expected(q, want, 4096);
+    assert_memory_equal(world_client(w, client)->tokens, want, world_client(w, client)->count * sizeof want[0]);
+}
+
+static void assert_books_agree(struct world *w, int requester, int provider)
+{
+    struct account spent = world_account(w, requester, provider), earned = world_account(w, provider, requester);
+    assert_int_equal(spent.spent.v, earned.earned.v);
+    assert_int_equal(spent.receipts_spent, earned.receipts_earned);
+    world_ledger_check(w, requester);
+    world_ledger_check(w, provider);
+}
+
+static void cancel_pays_for_what_was_sent(void **state)
+{
+    (void)state;
+    for (int satisfied = 0; satisfied < 2; satisfied++) {
+        struct world *w = mesh(1);
+        struct request q;
+        ask(w, 1, 2000, &q);
+        world_run_ms(w, 90);
+        uint32_t heard = world_client(w, 1)->count;
+        assert_true(heard > 40 && heard < 120);
+        world_cancel(w, 1, satisfied);
+        world_wait(w, 1, 1000);
+        struct client *c = world_client(w, 1);
+        assert_int_equal(c->state, CLIENT_DONE);
+        assert_int_equal(c->finish, satisfied ? FINISH_STOP : FINISH_CANCELLED);
+        assert_int_equal(c->count, heard);                 /* nothing after the client said enough */
+        assert_prefix(w, 1, &q);
+        uint64_t out = c->last.u.done.tokens_out;
+        assert_true(out >= heard && out <= heard + 3);     /* what was on the wire */
+        assert_int_equal(c->last.u.done.cost_pico, 2000 + out * 400);
+        assert_int_equal(c->last.u.done.receipt_count, 1);
+        world_run_ms(w, 100);
+        assert_int_equal(world_account(w, 1, 0).earned.v, 2000 + out * 400);
+        assert_books_agree(w, 0, 1);
+        struct note n;
+        struct receipt_view v;
+        assert_ok(ledger_receipt_find(agent_ledger(world_node(w, 0)->agent), &c->last.u.done.receipts[0], &v));
+        assert_ok(ledger_note_find(agent_ledger(world_node(w, 0)->agent), &v.receipt.terms, SIDE_REQUESTER, &n));
+        assert_int_equal(n.outcome, satisfied ? OUTCOME_COMPLETE : OUTCOME_CANCELLED);
+        assert_ok(ledger_note_find(agent_ledger(world_node(w, 0)->agent), &v.receipt.terms, SIDE_PROVIDER, &n));
+        assert_int_equal(agent_counters(world_node(w, 1)->agent)->jobs_open_provider, 0);
+        world_free(w);
+    }
+}
+
+/* At every millisecond of a short job: it ends, the books agree, nothing stays open. */
+static void cancel_at_any_time(void **state)
+{
+    (void)state;
+    struct world *w = mesh(1);
+    for (int i = 0; i < 60; i++) {
+        struct request q;
+        ask(w, i, 40, &q);
+        world_run_ms(w, (uint64_t)i);
+        if (world_client(w, i)->state == CLIENT_WAITING)
+            world_cancel(w, i, false);
+        world_wait(w, i, 2500);
+        assert_int_equal(world_client(w, i)->state, CLIENT_DONE);
+        assert_prefix(w, i, &q);
+        world_run_ms(w, 30);
+        assert_int_equal(agent_counters(world_node(w, 0)->agent)->jobs_open_requester, 0);
+        assert_int_equal(agent_counters(world_node(w, 1)->agent)->jobs_open_provider, 0);
+    }
+    assert_books_agree(w, 0, 1);
+    world_free(w);
+}
+
+/* The cheapest provider loses power in the middle: the next one goes on with the very same tokens; both are paid. */
+static void a_dead_provider_is_replaced(void **state)
+{
+    (void)state;
+    struct world *w = mesh(3);
+    struct request q;
+    ask(w, 1, 300, &q);
+    world_run_ms(w, 90);
+    uint32_t heard = world_client(w, 1)->count;
+    assert_true(heard > 40 && heard < 120);
+    world_kill(w, 1);
+    world_wait(w, 1, 5000);
+    struct client *c = world_client(w, 1);
+    assert_int_equal(c->state, CLIENT_DONE);
+    world_assert_answer(w, 1, &q);
+    assert_true(c->gap_us_max < 100 * 1000);               /* from the last token before to the first after */
+    assert_int_equal(c->last.u.done.receipt_count, 2);
+    assert_int_equal(agent_counters(world_node(w, 0)->agent)->failovers, 1);
+    world_run_ms(w, 50);
+
+    struct receipt_view second;
+    assert_ok(ledger_receipt_find(agent_ledger(world_node(w, 0)->agent), &c->last.u.done.receipts[1], &second));
+    uint64_t delivered = second.receipt.output_offset;
+    assert_int_equal(second.receipt.tokens.in, 20 + delivered);                /* the continuation's prefill is billed as input */
+    assert_int_equal(second.receipt.tokens.out, 300 - delivered);
+    assert_true(hash_equal(&second.receipt.parent, &c->last.u.done.receipts[0]));
+    assert_int_equal(world_account(w, 0, 2).spent.v, (20 + delivered) * 200 + (300 - delivered) * 800);
+    assert_int_equal(world_account(w, 0, 1).spent.v, 0);                       /* its receipt is still to come */
+
+    world_restart(w, 1);
+    world_run_ms(w, 8000);
+    struct account partial = world_account(w, 0, 1);
+    assert_int_equal(partial.receipts_spent, 1);
+    uint64_t claimed = delivered / 32 * 32;
+    assert_true(partial.spent.v == 2000 + claimed * 400 || partial.spent.v == 2000 + (claimed - 32) * 400);
+    assert_books_agree(w, 0, 1);
+    assert_books_agree(w, 0, 2);
+    world_free(w);
+}
+
+static void two_deaths_and_an_engine_failure(void **state)
+{
+    (void)state;
+    struct world *w = mesh(4);
+    struct request q;
+    world_node(w, 2)->engine_fails_at = 50;
+    ask(w, 1, 400, &q);
+    world_run_ms(w, 60);
+    world_kill(w, 1);
+    world_run_ms(w, 150);                                  /* 2 fails by itself, 3 takes over */
+    world_kill(w, 3);
+    world_wait(w, 1, 5000);
+    assert_int_equal(world_client(w, 1)->state, CLIENT_DONE);
+    world_assert_answer(w, 1, &q);
+    assert_int_equal(world_client(w, 1)->last.u.done.receipt_count, 4);
+    assert_int_equal(agent_counters(world_node(w, 0)->agent)->failovers, 3);
+    world_run_ms(w, 100);
+    assert_books_agree(w, 0, 2);
+    assert_books_agree(w, 0, 4);
+    world_free(w);
+}
+
+static void a_silent_provider_runs_into_the_deadline(void **state)
+{
+    (void)state;
+    struct world *w = mesh(3);
+    struct request q;
+    ask(w, 1, 100, &q);
+    world_run_ms(w, 60);
+    world_node(w, 1)->frozen = true;
+    world_wait(w, 1, TOKEN_DEADLINE_MS + 2000);
+    assert_int_equal(world_client(w, 1)->state, CLIENT_DONE);
+    world_assert_answer(w, 1, &q);
+    assert_int_equal(world_client(w, 1)->last.u.done.receipt_count, 2);
+    world_node(w, 1)->frozen = false;
+    world_run_ms(w, 3000);
+    assert_books_agree(w, 0, 1);
+    assert_int_equal(agent_counters(world_node(w, 1)->agent)->jobs_open_provider, 0);
+    world_free(w);
+}
+
+static void nobody_left(void **state)
+{
+    (void)state;
+    struct world *w = mesh(1);
+    struct request q;
+    ask(w, 1, 500, &q);
+    world_run_ms(w, 90);
+    world_kill(w, 1);
+    world_wait(w, 1, 10000);
+    assert_int_equal(world_client(w, 1)->state, CLIENT_FAILED);
+    assert_int_equal(world_client(w, 1)->error, ERR_NO_PROVIDER);
+    assert_prefix(w, 1, &q);
+    world_free(w);
+}
+
+/* The requester loses power: the provider stops inside the window and is paid what was co-signed once they meet again. */
+static void a_dead_requester_still_owes(void **state)
+{
+    (void)state;
+    struct world *w = mesh(1);
+    struct request q;
+    ask(w, 1, 2000, &q);
+    world_run_ms(w, 150);
+    world_client(w, 1)->state = CLIENT_UNUSED;
+    world_kill(w, 0);
+    world_run_ms(w, 200);
+    const struct agent_counters *n = agent_counters(world_node(w, 1)->agent);
+    assert_int_equal(n->jobs_open_provider, 0);
+    assert_int_equal(n->jobs_lost, 1);
+    uint64_t made = n->tokens_out;
+    world_restart(w, 0);
+    world_run_ms(w, 8000);
+    struct account earned = world_account(w, 1, 0);
+    assert_int_equal(earned.receipts_earned, 1);
+    uint64_t paid = (earned.earned.v - 2000) / 400;
+    assert_true(paid >= 96 && made - paid <= WINDOW_TOKENS);
+    assert_books_agree(w, 0, 1);
+    world_free(w);
+}
+
+/* ---- losses on the way ---- */
+
+struct loss { uint32_t type; int left, seen; };
+static bool lose(int from, int to, uint32_t type, uint8_t *body, size_t *len, void *ctx)
+{
+    struct loss *l = ctx;
+    (void)from; (void)to; (void)body; (void)len;
+    if (type != l->type)
+        return true;
+    l->seen++;
+    if (l->left == 0)
+        return true;
+    l->left--;
+    return false;
+}
+
+/* A lost receipt, or its answer, is sent again; nobody signs two. */
+static void a_lost_receipt_comes_again(void **state)
+{
+    (void)state;
+    static const uint32_t types[] = { MSG_RECEIPT, MSG_RECEIPT_OK };
+    for (size_t i = 0; i < ARRAY_COUNT(types); i++) {
+        struct loss loss = { types[i], 1, 0 };
+        struct world *w = mesh(1);
+        struct request q;
+        world_set_tap(w, (struct world_tap){ lose, &loss });
+        ask(w, 1, 50, &q);
+        world_wait(w, 1, 5000);
+        assert_int_equal(world_client(w, 1)->state, CLIENT_DONE);
+        world_run_ms(w, 5000);
+        assert_int_equal(loss.seen, 2);
+        assert_int_equal(world_account(w, 1, 0).receipts_earned, 1);
+        assert_books_agree(w, 0, 1);
+        world_free(w);
+    }
+}
+
+static void a_lost_chunk_is_a_failed_provider(void **state)
+{
+    (void)state;
+    struct loss loss = { MSG_CHUNK, 1, 0 };
+    struct world *w = mesh(3);
+    struct request q;
+    world_set_tap(w, (struct world_tap){ lose, &loss });
+    ask(w, 1, 100, &q);
+    world_wait(w, 1, 20000);
+    assert_int_equal(world_client(w, 1)->state, CLIENT_DONE);
+    world_assert_answer(w, 1, &q);
+    world_free(w);
+}
+
+/* ---- cheats: a tap that holds the cheat's key and signs what it likes ---- */
+
+struct cheat {
+    struct world *w;
+    int from;
+    enum { CHEAT_OVERCOUNT, CHEAT_CHAIN, CHEAT_PRICE, CHEAT_SIGNATURE, CHEAT_TOKENS, CHEAT_CLAIM_OK, CHEAT_SILENT } how;
+    uint64_t after;                                        /* from this claim on */
+    int seen;
+};
+
+static void rewrite_claim(struct cheat *k, uint8_t *body, size_t *len)
+{
+    struct claim_msg m;
+    struct claim c;
+    uint8_t buf[CLAIM_BYTES_MAX], out[CLAIM_MSG_BYTES_MAX];
+    struct bytes view;
+    const struct world_node *n = world_node(k->w, k->from);
+    assert_ok(claim_msg_decode(bytes_of(body, *len), &m));
+    assert_ok(claim_decode(m.claim, &c));
+    if (c.index < k->after)
+        return;
+    k->seen++;
+    if (k->how == CHEAT_OVERCOUNT) {
+        c.tokens.out += 1;
+        c.cost.v += 400;
+    }
+    if (k->how == CHEAT_CHAIN)
+        c.token_chain.b[0] ^= 1;
+    if (k->how == CHEAT_PRICE)
+        c.cost.v += c.tokens.out;                          /* one micro-credit per million more */
+    assert_ok(claim_encode(&c, buf, &m.claim));
+    claim_sign(&n->key, SIDE_PROVIDER, &n->config.net, &c, &m.sig);
+    if (k->how == CHEAT_SIGNATURE)
+        m.sig.b[5] ^= 1;
+    assert_ok(claim_msg_encode(&m, out, sizeof out, &view));
+    memcpy(body, view.data, view.len);
+    *len = view.len;
+}
+
+static bool cheat(int from, int to, uint32_t type, uint8_t *body, size_t *len, void *ctx)
+{
+    struct cheat *k = ctx;
+    struct ok_msg ok;
+    struct bytes view;
+    (void)to;
+    if (from != k->from)
+        return true;
+    if (type == MSG_CLAIM && k->how < CHEAT_TOKENS)
+        rewrite_claim(k, body, len);
+    if (type == MSG_CHUNK && k->how == CHEAT_TOKENS) {     /* says one thing, claims another */
+        struct chunk_msg m;
+        assert_ok(chunk_msg_decode(bytes_of(body, *len), &m));
+        if (m.offset <= 10 && m.offset + m.count > 10) {
+            m.tokens[0] ^= 1;
+            k->seen++;
+            assert_ok(chunk_msg_encode(&m, body, FRAME_BYTES_MAX, &view));
+            *len = view.len;
+        }
+    }
+    if (type == MSG_CLAIM_OK && k->how >= CHEAT_CLAIM_OK) {
+        assert_ok(ok_msg_decode(bytes_of(body, *len), &ok));
+        if (ok.index < k->after)
+            return true;
+        k->seen++;
+        if (k->how == CHEAT_SILENT)
+            return false;
+        ok.sig.b[7] ^= 1;
+        assert_ok(ok_msg_encode(&ok, body, FRAME_BYTES_MAX, &view));
+        *len = view.len;
+    }
+    return true;
+}
+
+/* A provider that claims what is not so gets no signature for it; the request goes on with somebody else. */
+static void a_cheating_provider_is_left(void **state)
+{
+    (void)state;
+    for (int how = CHEAT_OVERCOUNT; how <= CHEAT_TOKENS; how++) {
+        struct world *w = mesh(3);
+        struct cheat k = { w, 1, how, 2, 0 };
+        struct request q;
+        world_set_tap(w, (struct world_tap){ cheat, &k });
+        ask(w, 1, 200, &q);
+        world_wait(w, 1, 5000);
+        assert_true(k.seen > 0);
+        assert_int_equal(world_client(w, 1)->state, CLIENT_DONE);
+        if (how != CHEAT_TOKENS)
+            world_assert_answer(w, 1, &q);                 /* a wrong token is only seen at its claim */
+        assert_int_equal(agent_counters(world_node(w, 0)->agent)->failovers, 1);
+        world_set_tap(w, (struct world_tap){ NULL, NULL });
+        world_run_ms(w, 15000);
+        struct account cheated = world_account(w, 0, 1);
+        assert_true(cheated.spent.v <= 2000 + 32 * 400);   /* at most what was co-signed before the lie */
+        world_ledger_check(w, 0);
+        world_free(w);
+    }
+}
+
+/* A requester that signs wrongly or not at all gets no more than the window. */
+static void a_cheating_requester_gets_the_window(void **state)
+{
+    (void)state;
+    for (int how = CHEAT_CLAIM_OK; how <= CHEAT_SILENT; how++) {
+        struct world *w = mesh(1);
+        struct cheat k = { w, 0, how, 2, 0 };
+        struct request q;
+        world_set_tap(w, (struct world_tap){ cheat, &k });
+        ask(w, 1, 1000, &q);
+        world_run_ms(w, TOKEN_DEADLINE_MS + 2000);
+        const struct agent_counters *n = agent_counters(world_node(w, 1)->agent);
+        assert_true(k.seen > 0);
+        assert_true(n->jobs_lost >= 1);
+        assert_true(world_client(w, 1)->count <= 2 * (32 + WINDOW_TOKENS));  /* it may try a second time, and signs again */
+        assert_true(world_account(w, 1, 0).earned.v + world_account(w, 1, 0).earned_pending.v >= 2000 + 32 * 400);
+        world_free(w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cancel_pays_for_what_was_sent),
+        cmocka_unit_test(cancel_at_any_time),
+        cmocka_unit_test(a_dead_provider_is_replaced),
+        cmocka_unit_test(two_deaths_and_an_engine_failure),
+        cmocka_unit_test(a_silent_provider_runs_into_the_deadline),
+        cmocka_unit_test(nobody_left),
+        cmocka_unit_test(a_dead_requester_still_owes),
+        cmocka_unit_test(a_lost_receipt_comes_again),
+        cmocka_unit_test(a_lost_chunk_is_a_failed_provider),
+        cmocka_unit_test(a_cheating_provider_is_left),
+        cmocka_unit_test(a_cheating_requester_gets_the_window),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
