@@ -8,7 +8,7 @@
 bin=${TALLY_BIN:-$root/build/node}
 name=${TALLY_TESTNET:-default}
 state_root=${TALLY_TESTNET_STATE:-$root/testnet/state}
-model=$root/testnet/model/tally-tales-q8_0.gguf
+model=${TALLY_DEMO_MODEL:-$root/testnet/model/tally-tales-q8_0.gguf}
 
 state() { printf '%s/%s' "$state_root" "$name"; }
 nodes() { local d; for d in "$(state)"/*/; do [ -f "$d/tallyd.conf" ] && basename "$d"; done; }
