@@ -3,6 +3,9 @@ add_executable(conformance_main kernels/conformance_main.c)
 target_link_libraries(conformance_main PRIVATE tm_kernels tm_base tm_options)
 
 tm_test(NAME test_ops SOURCES kernels/test_ops.c LINK tm_kernels tm_base m)
+tm_test(NAME test_exact_math SOURCES kernels/test_exact_math.c LINK tm_kernels tm_base m)
+tm_test(NAME test_sampler SOURCES kernels/test_sampler.c LINK tm_kernels tm_base m)
+tm_test(NAME test_forward SOURCES kernels/test_forward.c kernels/forward64.c LINK tm_test_gguf m)
 tm_test(NAME test_engine SOURCES kernels/test_engine.c LINK tm_test_gguf)
 
 # Not a test: tokens per second of a model file, or of a random one of the demo model's size.
