@@ -1,7 +1,9 @@
-/* fuzz_gguf.c - any bytes as a model file: whole and header only, then the model on top, and a touch of what it points
- * to, so that a view outside the file is seen by AddressSanitizer.
+/* fuzz_gguf.c - any bytes as a model file: whole and header only, then the model, tokenizer and chat template on top, and
+ * a touch of what they point to, so that a view outside the file is seen by AddressSanitizer.
  */
+#include "kernels/chat.h"
 #include "kernels/model.h"
+#include "kernels/tokenizer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,6 +31,30 @@ static unsigned touch(const struct gguf *g)
     return sum;
 }
 
+/* A tokenizer made of hostile tokens still gives every id inside its vocabulary. */
+static unsigned speak(const struct gguf *g)
+{
+    struct tokenizer *t;
+    struct chat c;
+    struct fault why = { "" };
+    uint32_t ids[256];
+    uint8_t text[256];
+    struct token_list list = { .ids = ids, .cap = ARRAY_COUNT(ids) };
+    const struct chat_message talk[] = { { CHAT_SYSTEM, bytes_text("a b") }, { CHAT_USER, bytes_text("ab  <|x|>\xff 12") } };
+    if (tokenizer_open(g, &t, &why) != OK) {
+        ENSURE(why.text[0] != 0);
+        return 0;
+    }
+    unsigned sum = tokenizer_vocab(t);
+    if (chat_open(g, t, &c, &why) == OK && chat_encode(&c, t, talk, 2, true, &list) == OK) {
+        for (size_t i = 0; i < list.count; i++)
+            ENSURE(ids[i] < tokenizer_vocab(t));
+        sum += (unsigned)tokenizer_decode(t, ids, list.count, text, sizeof text);
+    }
+    tokenizer_close(t);
+    return sum;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     unsigned sink = 0;
@@ -42,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             continue;
         }
         sink += touch(&g);
+        sink += speak(&g);
         if (model_open(&g, &m, &why) == OK) {
             sink += m.layers[m.config.layers - 1].ffn_down.data[0] + m.output.data[m.output.bytes - 1];
             model_close(&m);
