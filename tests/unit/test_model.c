@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kernels/chat.h"
 #include "kernels/model.h"
 #include "kernels/modelfile_posix.h"
 #include "tests/gguf_writer.h"
@@ -301,6 +302,37 @@ static void files_are_mapped_and_watched(void **state)
     gguf_writer_free(file);
 }
 
+static void the_demo_model_opens(void **state)
+{
+    (void)state;
+    struct modelfile f;
+    struct gguf g;
+    struct model m;
+    struct tokenizer *t;
+    struct chat c;
+    struct fault why = { "" };
+    if (modelfile_open("testnet/model/tally-tales-q8_0.gguf", &f, &why) != OK || gguf_open(f.bytes, false, &g, &why) != OK ||
+        model_open(&g, &m, &why) != OK || tokenizer_open(&g, &t, &why) != OK || chat_open(&g, t, &c, &why) != OK)
+        fail_msg("%s", why.text);
+    assert_true(f.bytes.len <= 8000000);
+    assert_int_equal(m.config.dim % 256, 0);
+    assert_int_equal(m.layers[0].ffn_down.type, TENSOR_Q8_0);
+    assert_int_equal(tokenizer_vocab(t), m.config.vocab);
+    assert_int_equal(c.family, CHAT_CHATML);
+    assert_int_equal(c.default_system_len, 0);
+    uint32_t ids[64];
+    struct token_list list = { .ids = ids, .cap = ARRAY_COUNT(ids) };
+    const struct chat_message question = { CHAT_USER, bytes_text("Tell me a story about a fox.") };
+    assert_ok(chat_encode(&c, t, &question, 1, true, &list));
+    uint32_t start;
+    assert_true(tokenizer_find_control(t, bytes_text("<|im_start|>"), &start));
+    assert_int_equal(ids[0], start);
+    tokenizer_close(t);
+    model_close(&m);
+    gguf_close(&g);
+    modelfile_close(&f);
+}
+
 static void halves_round_to_even(void **state)
 {
     (void)state;
@@ -328,6 +360,7 @@ int main(void)
         cmocka_unit_test(features_that_change_the_arithmetic_are_refused),
         cmocka_unit_test(linear_rope_scaling_is_read),
         cmocka_unit_test(files_are_mapped_and_watched),
+        cmocka_unit_test(the_demo_model_opens),
         cmocka_unit_test(halves_round_to_even),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
