@@ -308,11 +308,19 @@ static void the_demo_model_opens(void **state)
     struct modelfile f;
     struct gguf g;
     struct model m;
-    struct tokenizer *t;
+    struct tokenizer *t = NULL;
     struct chat c;
     struct fault why = { "" };
-    if (modelfile_open("testnet/model/tally-tales-q8_0.gguf", &f, &why) != OK || gguf_open(f.bytes, false, &g, &why) != OK ||
-        model_open(&g, &m, &why) != OK || tokenizer_open(&g, &t, &why) != OK || chat_open(&g, t, &c, &why) != OK)
+    enum err e = modelfile_open("testnet/model/tally-tales-q8_0.gguf", &f, &why);
+    if (e == OK)
+        e = gguf_open(f.bytes, false, &g, &why);
+    if (e == OK)
+        e = model_open(&g, &m, &why);
+    if (e == OK)
+        e = tokenizer_open(&g, &t, &why);
+    if (e == OK)
+        e = chat_open(&g, t, &c, &why);
+    if (e != OK)
         fail_msg("%s", why.text);
     assert_true(f.bytes.len <= 8000000);
     assert_int_equal(m.config.dim % 256, 0);
