@@ -6,12 +6,18 @@
 #include "kernels/exact_math.h"
 
 #if defined(TM_X86_BACKENDS)
+#include <cpuid.h>
+
 #include "kernels/ops_avx2.h"
 #include "kernels/ops_avx512.h"
 
 static bool has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    /* F16C by hand: clang's builtin does not know the name. The builtin for AVX2 also asks whether the system saves the
+     * registers, which is all that F16C needs besides. */
+    unsigned a, b, c = 0, d;
+    bool f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+    return f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
 static bool has_avx512vnni(void)
