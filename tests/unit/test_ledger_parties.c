@@ -114,7 +114,8 @@ static void begin_job(struct world *w)
 {
     rig_job_init(&w->job, &w->requester, &w->provider, ++w->jobs);
     assert_ok(rig_job_begin(&w->job, &w->requester, &w->provider));
-    w->running = commit_turn(w, &w->requester) & commit_turn(w, &w->provider);
+    bool requester_up = commit_turn(w, &w->requester), provider_up = commit_turn(w, &w->provider);
+    w->running = requester_up && provider_up;
     if (!w->running)
         w->job.hash = (struct hash){ { 0 } };
 }
