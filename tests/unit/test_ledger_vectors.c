@@ -1,7 +1,7 @@
 /* test_ledger_vectors.c - the bytes of every ledger object, once written down and never to change: tests/vectors/ledger.txt.
  *
- * `test_ledger_vectors write` prints the file anew; a difference is a change of format and wants a new version number.
- * `test_ledger_vectors corpus DIR` writes each body as a fuzz corpus file.
+ * The file is written by a second implementation, tests/vectors/make_ledger.py; a difference is a change of format and wants a
+ * new version number. `test_ledger_vectors corpus DIR` writes each body as a fuzz corpus file.
  */
 #include "tests/test.h"
 
@@ -115,18 +115,6 @@ static void the_bytes_are_what_they_always_were(void **state)
     assert_int_equal(i, made_count);
 }
 
-static int write_all(void)
-{
-    static char hex[LINE_MAX_CHARS];
-    printf("# Ledger objects (docs/protocol-ledger.md, section 7) made from the keys of seeds 01..01 and 02..02 on network \"rig\":\n"
-           "# one job of 40 tokens. Written by `test_ledger_vectors write`; a change of any line is a change of format.\n");
-    for (size_t i = 0; i < made_count; i++) {
-        hex_format(bytes_of(made[i].data, made[i].len), hex);
-        printf("%s %s\n", made[i].name, hex);
-    }
-    return 0;
-}
-
 static int write_corpus(const char *dir)
 {
     static const char *const names[] = { "terms", "claim", "receipt", "note", "bundle" };
@@ -146,8 +134,6 @@ static int write_corpus(const char *dir)
 int main(int argc, char **argv)
 {
     make_all();
-    if (argc == 2 && strcmp(argv[1], "write") == 0)
-        return write_all();
     if (argc == 3 && strcmp(argv[1], "corpus") == 0)
         return write_corpus(argv[2]);
     const struct CMUnitTest tests[] = { cmocka_unit_test(the_bytes_are_what_they_always_were) };
