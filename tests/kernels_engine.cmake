@@ -5,6 +5,7 @@ target_link_libraries(conformance_main PRIVATE tm_kernels tm_base tm_options)
 tm_test(NAME test_ops SOURCES kernels/test_ops.c LINK tm_kernels tm_base m)
 tm_test(NAME test_exact_math SOURCES kernels/test_exact_math.c LINK tm_kernels tm_base m)
 tm_test(NAME test_sampler SOURCES kernels/test_sampler.c LINK tm_kernels tm_base m)
+tm_test(NAME test_vectors SOURCES kernels/test_vectors.c LINK tm_test_gguf)
 tm_test(NAME test_forward SOURCES kernels/test_forward.c kernels/forward64.c LINK tm_test_gguf m)
 tm_test(NAME test_engine SOURCES kernels/test_engine.c LINK tm_test_gguf)
 
