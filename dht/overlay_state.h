@@ -18,6 +18,7 @@
 
 enum {
     HELLOS_PER_S = 200, HELLOS_BURST = 1000,               /* two signatures each: a few percent of a core */
+    VERIFIED_MAX = 512,                                    /* a record is heard of, dialled and met: verified once */
     BOOTSTRAPS_MAX = 16,
     BOOTSTRAP_PEERS_MIN = 4,                               /* with fewer peers the bootstrap nodes are asked again */
     KEPT_MODELS_MAX = 16,                                  /* the directory included */
@@ -91,6 +92,8 @@ struct overlay {
     uint32_t refresh_rounds;
     struct mono refresh_again;
 
+    struct hash verified[VERIFIED_MAX];                    /* hashes of records whose signatures were found good */
+
     struct boot boots[BOOTSTRAPS_MAX];
     struct kept_model kept[KEPT_MODELS_MAX];
     struct own_advert adverts[OWN_ADVERTS_MAX];
@@ -110,6 +113,8 @@ void overlay_begin(struct overlay *o, struct mono now, const struct wall *wall);
 void overlay_wake(struct overlay *o, struct mono at);              /* the deadline is no later than this */
 struct wall overlay_wall(const struct overlay *o);
 uint64_t overlay_next_seq(struct overlay *o);
+/* record_verify(), remembering the answer for these very bytes. */
+enum err overlay_verify(struct overlay *o, const struct node_record *r) MUST_CHECK;
 void overlay_refuse(struct overlay *o, uint32_t type, enum err why);       /* counts */
 void overlay_emit(struct overlay *o, const struct overlay_effect *e);
 /* Encodes into the outbox; one frame may then be sent on many links. */

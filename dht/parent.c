@@ -69,7 +69,7 @@ enum err overlay_open(struct overlay *o, struct mono now, struct wall wall, cons
     }
     struct peer *dial = peers_find_dial(&o->peers, &record->id);
     if (!dial) {
-        enum err e = record_verify(record, &o->net, o->pow_bits, wall);
+        enum err e = overlay_verify(o, record);
         if (e != OK)
             return e;
         dial = session_dial(o, &record->at, record);

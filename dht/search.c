@@ -58,7 +58,7 @@ static bool wait_for_link(struct overlay *o, struct search *s, size_t i)
 {
     const struct node_record *record = &s->walk.candidates[i].record;
     if (!peers_find_dial(&o->peers, &record->id)) {
-        if (record_verify(record, &o->net, o->pow_bits, overlay_wall(o)) != OK)
+        if (overlay_verify(o, record) != OK)
             return false;
         if (!session_dial(o, &record->at, record))
             return false;
@@ -205,7 +205,7 @@ static bool take_nodes(struct overlay *o, struct search *s, const struct msg_nod
         bool is_target = s->purpose == SEARCH_NODE && hash_equal(&r.id.h, &s->walk.target);
         if (!is_target && !routing_wants(&o->routing, &r))
             continue;
-        *e = record_verify(&r, &o->net, o->pow_bits, overlay_wall(o));
+        *e = overlay_verify(o, &r);
         if (*e == ERR_EXPIRED)
             continue;                                          /* its owner's certificate ran out since */
         if (*e != OK)
@@ -234,7 +234,7 @@ static enum err take_values(struct overlay *o, struct search *s, const struct ms
             if (e == OK && !hash_equal(&r.id.h, &s->walk.target))
                 e = ERR_MISMATCH;
             if (e == OK)
-                e = record_verify(&r, &o->net, o->pow_bits, overlay_wall(o));
+                e = overlay_verify(o, &r);
             if (e == OK) {
                 end_node_search(o, s, &r);
                 return OK;

@@ -132,7 +132,7 @@ static enum err take_advert(const struct overlay *o, const struct hash *key, str
     return is_held(o, &out->name, value) ? OK : advert_verify(&a, &o->net, o->pow_bits, overlay_wall(o));
 }
 
-static enum err take_record(const struct overlay *o, const struct hash *key, struct bytes value, struct store_put *out)
+static enum err take_record(struct overlay *o, const struct hash *key, struct bytes value, struct store_put *out)
 {
     struct node_record r;
     enum err e = record_decode(value, &r);
@@ -141,7 +141,7 @@ static enum err take_record(const struct overlay *o, const struct hash *key, str
     if (!hash_equal(key, &r.id.h))
         return ERR_MISMATCH;
     *out = (struct store_put){ .name = { .key = *key, .author = r.id.h }, .seq = r.seq, .ttl_ms = RECORD_TTL_MS, .value = value };
-    return is_held(o, &out->name, value) ? OK : record_verify(&r, &o->net, o->pow_bits, overlay_wall(o));
+    return is_held(o, &out->name, value) ? OK : overlay_verify(o, &r);
 }
 
 static uint32_t add_ages(uint32_t a, uint32_t b) { return a > UINT32_MAX - b ? UINT32_MAX : a + b; }

@@ -340,7 +340,7 @@ static enum err check_hello(struct overlay *o, const struct msg_hello *m, const 
         return e;
     if (!bucket_take(&o->hellos, o->now, hello_rate, 1))
         return ERR_RATE;
-    e = record_verify(&m->record, &o->net, o->pow_bits, overlay_wall(o));
+    e = overlay_verify(o, &m->record);
     if (e != OK)
         return e;
     return msg_hello_verify(m, (struct hello_ends){ .speaker = from, .listener = &o->own.at.transport });

@@ -26,6 +26,10 @@ struct item {
     size_t len;
 };
 
+struct link_map {
+    size_t *wire, cap;
+};
+
 enum { START_WALL_S = 1767225600 };
 
 struct net {
@@ -33,6 +37,7 @@ struct net {
     struct net_id id;
     struct net_node *nodes;
     uint64_t *generation, *tick_at;
+    struct link_map (*maps)[2];
     struct wire_link *wires;
     size_t wires_count, wires_cap;
     struct item *heap;
@@ -94,15 +99,26 @@ static uint64_t delay_us(struct net *n)
     return (uint64_t)n->cfg.delay_ms_min * 1000 + (span ? rng_below(&n->rng, span) : 0);
 }
 
+/* Link ids count up from 1 on both sides, so they index a table per node and side. */
+static void map_link(struct net *n, size_t node, struct link link, size_t wire)
+{
+    struct link_map *m = &n->maps[node][link_is_inbound(link)];
+    size_t at = (size_t)(link.id & ~LINK_INBOUND_BIT);
+    if (at >= m->cap) {
+        size_t cap = 2 * at + 64;
+        m->wire = must(realloc(m->wire, cap * sizeof *m->wire));
+        for (size_t i = m->cap; i < cap; i++)
+            m->wire[i] = SIZE_MAX;
+        m->cap = cap;
+    }
+    m->wire[at] = wire;
+}
+
 static size_t find_wire(const struct net *n, size_t node, struct link link)
 {
-    for (size_t i = n->wires_count; i-- > 0;) {
-        const struct wire_link *w = &n->wires[i];
-        if ((w->dialler.node == node && w->dialler.link.id == link.id) ||
-            (w->listener.node == node && w->listener.link.id == link.id))
-            return i;
-    }
-    return SIZE_MAX;
+    const struct link_map *m = &n->maps[node][link_is_inbound(link)];
+    size_t at = (size_t)(link.id & ~LINK_INBOUND_BIT);
+    return at < m->cap ? m->wire[at] : SIZE_MAX;
 }
 
 static size_t node_by_transport(const struct net *n, const struct seal_key *key)
@@ -127,7 +143,9 @@ static void dial(struct net *n, size_t from, const struct overlay_effect *e)
     if (reachable) {
         n->wires[w].up = true;
         n->wires[w].listener = (struct end){ to, { LINK_INBOUND_BIT | ++n->nodes[to].inbound_last } };
+        map_link(n, to, n->wires[w].listener.link, w);
     }
+    map_link(n, from, e->link, w);
     push(n, (struct item){ .us = n->now_us + 3 * delay_us(n), .what = reachable ? WHAT_LINK_UP : WHAT_LINK_DOWN, .node = from,
                            .generation = n->generation[from], .wire = w, .link = e->link });
 }
@@ -319,6 +337,7 @@ struct net *net_open(const struct net_config *cfg)
     n->nodes = must(calloc(cfg->nodes, sizeof *n->nodes));
     n->generation = must(calloc(cfg->nodes, sizeof *n->generation));
     n->tick_at = must(calloc(cfg->nodes, sizeof *n->tick_at));
+    n->maps = must(calloc(cfg->nodes, sizeof *n->maps));
     rng_init(&n->rng, cfg->seed);
     hasher_init(&n->trace, "trace");
     for (size_t i = 0; i < cfg->nodes; i++)
@@ -362,7 +381,8 @@ void net_close(struct net *n)
     while (n->heap_count > 0)
         free(pop(n).bytes);
     for (size_t i = 0; i < n->cfg.nodes; i++)
-        free(n->nodes[i].overlay);
+        free(n->nodes[i].overlay), free(n->maps[i][0].wire), free(n->maps[i][1].wire);
+    free(n->maps);
     free(n->heap);
     free(n->wires);
     free(n->nodes);

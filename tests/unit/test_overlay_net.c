@@ -88,9 +88,29 @@ static void test_fifty_are_one_hop(void **state)
     net_close(n);
 }
 
+static void test_two_hundred(void **state)
+{
+    (void)state;
+    enum { N = 200 };
+    struct net *n = net_open(&(struct net_config){ .nodes = N, .seed = 7, .delay_ms_min = 1, .delay_ms_max = 40, .pow_bits = 4,
+                                                   .loss_ppm = 10000, .full_mesh_max = 32 });
+    start_all(n, N);
+    net_run(n, 20 * 1000);
+    assert_int_equal(count_joined(n, N), N);
+    struct overlay_gauges g;
+    for (size_t i = 0; i < N; i += 50) {
+    overlay_gauges(net_node(n, i)->overlay, &g);
+    print_message("peers %u contacts %u events %llu outbox peak %u effects %u bytes, records %u lookups %llu to %llu\n", g.peers, g.contacts, (unsigned long long)net_events(n), g.outbox_peak, g.outbox_bytes_peak, g.records, (unsigned long long)overlay_counters(net_node(n,i)->overlay)->lookups,
+     (unsigned long long)overlay_counters(net_node(n,i)->overlay)->lookup_timeouts);
+    const struct overlay_counters *c = overlay_counters(net_node(n,i)->overlay);
+    for (int k = 0; k < ERR_COUNT; k++) if (c->refused[k]) print_message("  %s %llu\n", err_name((enum err)k), (unsigned long long)c->refused[k]);
+    }
+    net_close(n);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_fifty_are_one_hop) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_fifty_are_one_hop), cmocka_unit_test(test_two_hundred) };
     ENSURE(crypto_start() == OK);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
