@@ -34,12 +34,12 @@ bool lookup_add(struct lookup *l, const struct node_record *record)
     size_t at = l->count;
     while (at > 0 && hash_distance_compare(&l->target, &record->id.h, &l->candidates[at - 1].record.id.h) < 0)
         at--;
-    if (at == LOOKUP_WIDTH)
+    if (at == LOOKUP_KEPT)
         return false;
-    size_t tail = l->count < LOOKUP_WIDTH ? l->count - at : LOOKUP_WIDTH - 1 - at;
+    size_t tail = l->count < LOOKUP_KEPT ? l->count - at : LOOKUP_KEPT - 1 - at;
     memmove(&l->candidates[at + 1], &l->candidates[at], tail * sizeof l->candidates[0]);
     l->candidates[at] = (struct candidate){ .record = *record };
-    l->count += l->count < LOOKUP_WIDTH;
+    l->count += l->count < LOOKUP_KEPT;
     return true;
 }
 
@@ -48,7 +48,7 @@ size_t lookup_pick(const struct lookup *l)
     size_t asked = 0, first_new = LOOKUP_NONE;
     for (size_t i = 0; i < l->count; i++) {
         asked += l->candidates[i].state == CANDIDATE_ASKED;
-        if (l->candidates[i].state == CANDIDATE_NEW && first_new == LOOKUP_NONE)
+        if (l->candidates[i].state == CANDIDATE_NEW && first_new == LOOKUP_NONE && i < LOOKUP_WIDTH)
             first_new = i;
     }
     return asked < LOOKUP_ALPHA ? first_new : LOOKUP_NONE;
@@ -101,7 +101,7 @@ bool lookup_is_done(const struct lookup *l, struct mono now)
 {
     if (mono_reached(now, l->deadline))
         return true;
-    for (size_t i = 0; i < l->count; i++)
+    for (size_t i = 0; i < l->count && i < LOOKUP_WIDTH; i++)
         if (l->candidates[i].state != CANDIDATE_ANSWERED)
             return false;
     return true;
@@ -119,7 +119,7 @@ struct mono lookup_deadline(const struct lookup *l)
 void lookup_check(const struct lookup *l)
 {
     size_t asked = 0;
-    ENSURE(l->count <= LOOKUP_WIDTH);
+    ENSURE(l->count <= LOOKUP_KEPT);
     for (size_t i = 0; i < l->count; i++) {
         asked += l->candidates[i].state == CANDIDATE_ASKED;
         ENSURE(l->candidates[i].tries <= LOOKUP_TRIES_MAX);

@@ -6,8 +6,9 @@
  *   ASKED     a question is on its way        -> ANSWERED by lookup_answered(); gone by lookup_failed() after two tries
  *   ANSWERED  did answer
  *
- * The LOOKUP_WIDTH closest candidates are kept, sorted by distance. LOOKUP_ALPHA questions are out at once, nearest first.
- * The walk is over when everybody kept has answered: then they are the closest that exist and live.
+ * The closest candidates are kept, sorted by distance: LOOKUP_WIDTH that matter and a few to move up when one fails.
+ * LOOKUP_ALPHA questions are out at once, nearest first. The walk is over when all that matter have answered: then they are
+ * the closest that exist and live.
  *
  * Owns:    the struct: one walk.
  * Threads: none.
@@ -24,7 +25,8 @@ enum {
     LOOKUP_TRIES_MAX = 2,                                  /* a lost frame is not a dead node */
     LOOKUP_FAILED_MAX = 32,                                /* remembered, so that others cannot name them back in */
     LOOKUP_MS_MAX = 30 * 1000,                             /* then whoever has answered is the answer */
-    LOOKUP_NONE = LOOKUP_WIDTH,
+    LOOKUP_KEPT = LOOKUP_WIDTH + 4,
+    LOOKUP_NONE = LOOKUP_KEPT,
 };
 
 enum candidate_state { CANDIDATE_NEW, CANDIDATE_ASKED, CANDIDATE_ANSWERED };
@@ -42,7 +44,7 @@ struct lookup {
     struct hash target;
     struct mono deadline;
     size_t count, failed_count;
-    struct candidate candidates[LOOKUP_WIDTH];             /* by distance to target */
+    struct candidate candidates[LOOKUP_KEPT];             /* by distance to target */
     struct hash failed[LOOKUP_FAILED_MAX];
 };
 
