@@ -1,0 +1,13 @@
+# Real processes on loopback: real keys, sockets, ledgers, models. One at a time.
+foreach(cheat token:worker_next model:worker_open price:claim_make)
+  string(REPLACE ":" ";" parts ${cheat})
+  list(GET parts 0 cheat_name)
+  list(GET parts 1 wrapped)
+  add_executable(cheat_${cheat_name} ${CMAKE_SOURCE_DIR}/node/tallyd_main.c cheats/cheat_${cheat_name}.c)
+  target_link_libraries(cheat_${cheat_name} PRIVATE tm_shell)
+  target_link_options(cheat_${cheat_name} PRIVATE -Wl,--wrap=${wrapped})
+endforeach()
+
+foreach(script openai_client failover cheats)
+  tm_script(NAME e2e_${script} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/${script}.sh LABELS e2e)
+endforeach()

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# cheats.sh - a provider that swaps the model, the quantisation, one token or one price digit is caught.
+#
+# The cheats are programs of tests/cheats: tallyd's own code with one function replaced at link time.
+. "$(dirname "$0")/common.sh"
+cheats=$(dirname "$bin")/tests
+cat >"$scratch/topology" <<'T'
+node-01 serve=no
+node-02 serve=yes price_output=0.10
+node-03 serve=yes price_output=0.20
+T
+up --topology "$scratch/topology"
+ask() { tally_of node-01 run tally-tales "Tell me a story about $1." --seed 5 --temperature 0.9 --max-tokens 70 --json; }
+verify() { tally_of node-01 verify "$@" --model "$model" >"$scratch/verify" 2>&1; }
+# become PROGRAM [ENV=VALUE]: node-02 turns into a cheat, keeping its keys, address book and price.
+become() {
+    local dir=$scratch/state/e2e/node-02
+    kill_node node-02
+    rm -f "$dir/run.json"
+    env "${@:2}" setsid nohup "$cheats/$1" -d "$dir" >>"$dir/log" 2>&1 </dev/null &
+    echo $! >"$dir/pid"
+    until_true 20 is_up node-02 || fail "$1 did not start"
+    until_true 10 sees_both || fail "node-01 does not see both providers"
+}
+sees_both() { [ "$(tally_of node-01 models --json | json 'len(d["adverts"])')" = 2 ] && [ "$(tally_of node-01 peers --json | json 'len(d["peers"])')" = 2 ]; }
+until_true 10 sees_both || fail "node-01 does not see both providers"
+
+ask honesty >"$scratch/a.json" || fail "the honest request failed"
+receipt=$(json 'd["usage"]["tally"]["receipts"][0]' <"$scratch/a.json")
+verify "$receipt" --reexecute || { cat "$scratch/verify"; fail "an honest receipt does not verify"; }
+
+"$python" "$root/tests/e2e/variant.py" "$model" "$scratch/other.gguf" weights || fail "no variant"
+"$python" "$root/tests/e2e/variant.py" "$model" "$scratch/f16.gguf" f16 || fail "no variant"
+
+caught_by_reexecution() {                              # caught_by_reexecution WHAT
+    ask "$1" >"$scratch/a.json" || fail "$1: the request failed"
+    receipt=$(json 'd["usage"]["tally"]["receipts"][0]' <"$scratch/a.json")
+    tally_of node-02 receipt "$receipt" >/dev/null || fail "$1: it was not the cheat that answered"
+    verify "$receipt" || { cat "$scratch/verify"; fail "$1: signatures and sums should be in order"; }
+    verify "$receipt" --reexecute
+    expect "$1: exit code of verify --reexecute" $? 5
+    grep -q DIFFERENT "$scratch/verify" || { cat "$scratch/verify"; fail "$1: not named"; }
+    # The same bytes convict it before a stranger who holds the bundle and the model.
+    rm -f "$scratch/proof.tally"
+    tally_of node-01 receipt "$receipt" --open --bundle "$scratch/proof.tally" >/dev/null || fail "$1: no bundle"
+    tally_of node-03 verify "$scratch/proof.tally" --reexecute --model "$model" >/dev/null
+    expect "$1: exit code before a stranger" $? 5
+}
+become cheat_token
+caught_by_reexecution "one changed token"
+become cheat_model CHEAT_MODEL="$scratch/other.gguf"
+caught_by_reexecution "another model"
+become cheat_model CHEAT_MODEL="$scratch/f16.gguf"
+caught_by_reexecution "another quantisation"
+
+become cheat_price
+ask "one price digit" >"$scratch/a.json" || fail "one price digit: the honest provider did not take over"
+expect "one price digit: the cheat holds no receipt for it" "$(tally_of node-02 receipts --json | json "len([r for r in d['receipts'] if r['id'] in $(json 'd["usage"]["tally"]["receipts"]' <"$scratch/a.json")])")" 0
+last=$(json 'd["usage"]["tally"]["receipts"][-1]' <"$scratch/a.json")
+tally_of node-03 receipt "$last" >/dev/null || fail "one price digit: the honest provider holds no receipt"
+verify "$last" --reexecute || { cat "$scratch/verify"; fail "one price digit: the honest part does not verify"; }
+echo "cheats: token, model, quantisation and price are caught"
