@@ -138,7 +138,7 @@ static struct peer_link *inbound_make(struct transport *t, const struct sender *
         t->counters.dropped_late++;
         return NULL;
     }
-    struct peer_link *l = t->inbound_count < t->limits.inbound_max ? inbound_slot(t) : NULL;
+    struct peer_link *l = t->counters.inbound_links < t->limits.inbound_max ? inbound_slot(t) : NULL;
     if (!l) {
         t->counters.refused_full++;
         connection_cut(c);
@@ -151,9 +151,10 @@ static struct peer_link *inbound_make(struct transport *t, const struct sender *
     memcpy(l->user_id, s->user_id, USER_ID_CHARS);
     l->connection = (uint32_t)(c - t->connections);
     c->slot = (uint32_t)(l - t->inbound);
+    c->spoke = true;
     rate_init(&l->bytes, t->bytes_rate, t->now);
     rate_init(&l->msgs, t->msgs_rate, t->now);
-    t->inbound_count++;
+    t->counters.inbound_links++;
     t->counters.links_up++;
     return l;
 }

@@ -52,6 +52,7 @@ struct connection {
     char host[HOST_TEXT_BYTES];
     bool counted;                          /* in admission, until it ends */
     bool cut;                              /* by us */
+    bool spoke;                            /* at least one frame has come */
     uint32_t slot;                         /* inbound: its link, or NO_SLOT */
     uint64_t received, delivered, debt;    /* wire bytes; debt: received and never seen as a whole message */
 };
@@ -98,7 +99,6 @@ struct transport {
     uint32_t tell_count;                   /* links with tell_up or tell_down */
     bool lent_open;
     zmq_msg_t lent;                        /* the frame given out by transport_next() */
-    uint32_t inbound_count, connection_count, outbound_count;
     struct connection *connections;        /* [limits.connections_max] */
     struct peer_link *inbound;             /* [inbound_slots] */
     struct peer_link *outbound;            /* [limits.outbound_max] */

@@ -151,8 +151,7 @@ static enum err router_open(struct transport *t, const struct transport_config *
         !set_int(t->router, ZMQ_IPV6, strchr(c->host, ':') != NULL) ||
         zmq_setsockopt(t->router, ZMQ_ZAP_DOMAIN, "tallymesh", 9) != 0 || !routing_ids_learn(t))
         return ERR_UNAVAILABLE;
-    int events = ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                 ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+    int events = ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED;
     if (!monitor_open(t, t->router, "inproc://monitor", events, &t->router_monitor))
         return ERR_MEMORY;
     if (zmq_bind(t->router, endpoint) != 0 || !port_learn(t))
@@ -293,7 +292,7 @@ void link_end(struct transport *t, struct peer_link *l)
 {
     ENSURE(l->state == LINK_OPEN || l->state == LINK_DIALLING);
     t->counters.dials_failed += l->state == LINK_DIALLING;
-    t->inbound_count -= !link_is_outbound(l);
+    t->counters.inbound_links -= !link_is_outbound(l);
     l->state = LINK_ENDING;
     l->due = mono_add_ms(t->now, ENDING_MS);
     if (link_is_outbound(l))
@@ -318,7 +317,7 @@ void outbound_close(struct transport *t, struct peer_link *l)
     if (l->tcp.used)
         tcp_release(l->tcp.held);
     *l = (struct peer_link){ .state = LINK_FREE };
-    t->outbound_count--;
+    t->counters.outbound_links--;
 }
 
 /* Inbound, told or not to be told: remembered for a while. */
@@ -326,7 +325,7 @@ static void inbound_bury(struct transport *t, struct peer_link *l)
 {
     tell_forget(t, l);
     if (l->state == LINK_OPEN)
-        t->inbound_count--;
+        t->counters.inbound_links--;
     if (l->connection != NO_SLOT) {
         connection_cut(&t->connections[l->connection]);
         t->connections[l->connection].slot = NO_SLOT;
@@ -416,14 +415,6 @@ static void outbound_turn_start(struct transport *t, struct peer_link *l)
         link_tell_down(t, l);
 }
 
-static void gauges_set(struct transport *t)
-{
-    t->counters.inbound_links = t->inbound_count;
-    t->counters.outbound_links = t->outbound_count;
-    t->counters.inbound_connections = t->connection_count;
-    t->counters.muted_keys = t->admission.mute_count;
-}
-
 void transport_turn(struct transport *t, struct mono now)
 {
     frame_release(t);
@@ -442,7 +433,7 @@ void transport_turn(struct transport *t, struct mono now)
             l->state = LINK_FREE;
     }
     connections_sweep(t);
-    gauges_set(t);
+    t->counters.muted_keys = t->admission.mute_count;
 }
 
 /* Tells one link's news. */
@@ -488,7 +479,7 @@ int transport_fd(const struct transport *t) { return t->epoll; }
 
 struct mono transport_deadline(const struct transport *t)
 {
-    struct mono due = t->connection_count > 0 || t->outbound_count > 0 || t->gate_shut ? mono_add_ms(t->swept, SWEEP_MS) : MONO_NEVER;
+    struct mono due = t->counters.inbound_connections > 0 || t->counters.outbound_links > 0 || t->gate_shut ? mono_add_ms(t->swept, SWEEP_MS) : MONO_NEVER;
     if (t->router_readable || t->router_monitor_readable || t->zap_readable || t->tell_count > 0)
         return t->now;
     for (uint32_t i = 0; i < t->limits.outbound_max; i++) {
@@ -536,7 +527,6 @@ static bool outbound_open(struct transport *t, struct peer_link *l, const char *
            (host_is_numeric(host) || zmq_setsockopt(l->socket, ZMQ_AFFINITY, &second_thread, sizeof second_thread) == 0) &&
            monitor_open(t, l->socket, name,
                         ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED |
-                            ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                             ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
                         &l->monitor) &&
            watch(t, l->socket, TAG_LINK + slot) && watch(t, l->monitor, TAG_MONITOR + slot) &&
@@ -561,7 +551,7 @@ enum err transport_dial(struct transport *t, struct mono now, uint64_t link, con
     l->monitor_readable = l->readable = true;
     rate_init(&l->bytes, t->bytes_rate, now);
     rate_init(&l->msgs, t->msgs_rate, now);
-    t->outbound_count++;
+    t->counters.outbound_links++;
     t->counters.dials++;
     if (outbound_open(t, l, host, port))
         return OK;

@@ -61,7 +61,7 @@ static enum err judge(struct transport *t, const struct zap_request *r, struct s
         return ERR_FORMAT;
     }
     memcpy(key->b, r->part[6], sizeof key->b);
-    if (t->inbound_count >= t->limits.inbound_max) {
+    if (t->counters.inbound_links >= t->limits.inbound_max) {
         t->counters.refused_full++;
         return ERR_FULL;
     }

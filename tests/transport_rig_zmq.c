@@ -69,7 +69,7 @@ void rig_pump(struct rig_node *const *nodes, size_t count, uint32_t ms, const si
     struct mono end = mono_add_ms(rig_now(), ms);
     while (!mono_reached(rig_now(), end) && !(until && *until >= at_least))
         for (size_t i = 0; i < count; i++) {
-            transport_wait(nodes[i]->t, rig_now(), count == 1 ? 20 : 1);
+            transport_wait(nodes[i]->t, rig_now(), count == 1 && ms > 20 ? 20 : 1);
             turn(nodes[i]);
         }
 }
