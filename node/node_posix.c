@@ -17,6 +17,7 @@
 #include "crypto/random_os.h"
 #include "node/address_posix.h"
 #include "node/log_posix.h"
+#include "node/peersfile_posix.h"
 
 struct mono mono_now(void)
 {
@@ -186,6 +187,7 @@ static enum err join(struct node *n, struct fault *why)
         if (e != OK && e != ERR_EXISTS)
             return fault_set(why, e, "bootstrap %.120s: %s", n->config->bootstrap[i], err_text(e));
     }
+    peersfile_read(n);
     return OK;
 }
 
@@ -387,6 +389,8 @@ static int poll_timeout(const struct node *n)
         at = mono_min(at, mono_add_ms(now, 50));
     if (n->draining)
         at = mono_min(at, mono_add_ms(now, 100));
+    if (n->peers_written != overlay_counters(agent_overlay(n->agent))->peers_up)
+        at = mono_min(at, mono_add_ms(n->peers_at, PEERSFILE_SETTLE_MS));
     at = mono_min(at, mono_add_ms(now, 5000));         /* also feeds the watchdog */
     return at.us <= now.us ? 0 : (int)((at.us - now.us + 999) / 1000);
 }
@@ -409,6 +413,7 @@ static void loop(struct node *n)
         turn_clock(n);
         node_waiting_tick(n);
         node_settle(n);
+        peersfile_turn(n);
         notify_systemd("WATCHDOG=1");
         if (n->draining && (agent_drained(n->agent) || mono_reached(mono_now(), n->drain_until)))
             n->stopping = true;

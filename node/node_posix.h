@@ -74,7 +74,8 @@ struct node {
     uint32_t down_count;
     int wake_fd, signal_fd;
     struct bootstrap self;
-    struct mono started;
+    struct mono started, peers_at;                         /* peers_at, peers_written: peersfile_posix.c */
+    uint64_t peers_written;
     bool draining, stopping;
     struct mono drain_until;
     enum err broken;                                       /* a commit failed: stop without performing anything */
