@@ -214,7 +214,7 @@ void overlay_message(struct overlay *o, struct peer *peer, const struct frame *f
     case MSG_CHUNK:
     case MSG_CLAIM:
     case MSG_CLAIM_OK:
-    case MSG_DONE:
+    case MSG_CLAIM_KEPT:
     case MSG_CANCEL:
     case MSG_RECEIPT:
     case MSG_RECEIPT_OK:

@@ -50,7 +50,7 @@ enum { WIRE_VERSION = 1, FRAME_HOP_MAX = 255 };
     X(MSG_CHUNK, 54, "chunk", CONTROL_BODY_BYTES_MAX)                                                                  \
     X(MSG_CLAIM, 55, "claim", CONTROL_BODY_BYTES_MAX)                                                                  \
     X(MSG_CLAIM_OK, 56, "claim_ok", CONTROL_BODY_BYTES_MAX)                                                            \
-    X(MSG_DONE, 57, "done", CONTROL_BODY_BYTES_MAX)                                                                    \
+    X(MSG_CLAIM_KEPT, 57, "claim_kept", CONTROL_BODY_BYTES_MAX)                                                        \
     X(MSG_CANCEL, 58, "cancel", CONTROL_BODY_BYTES_MAX)                                                                \
     X(MSG_RECEIPT, 64, "receipt", CONTROL_BODY_BYTES_MAX)                                                              \
     X(MSG_RECEIPT_OK, 65, "receipt_ok", CONTROL_BODY_BYTES_MAX)                                                        \

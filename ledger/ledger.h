@@ -205,6 +205,9 @@ enum err ledger_job_next(struct ledger *l, uint64_t *cursor, struct job *out) MU
 enum err ledger_job_find(struct ledger *l, const struct hash *terms, struct job *out) MUST_CHECK;
 /* All jobs of one request (attempts), oldest first: set *cursor to 0, call until ERR_NOT_FOUND. */
 enum err ledger_job_of_id(struct ledger *l, const struct job_id *id, uint64_t *cursor, struct job *out) MUST_CHECK;
+/* A co-signed claim as kept, for a peer that may have lost it. *has_digest says whether *digest is D_{index-1}. */
+enum err ledger_claim_at(struct ledger *l, const struct hash *terms, uint64_t index, struct claim *out, bool *has_digest,
+                         struct hash *digest, struct sig *requester_sig, struct sig *provider_sig) MUST_CHECK;
 enum err ledger_note_find(struct ledger *l, const struct hash *terms, enum side by, struct note *out) MUST_CHECK;
 /* Keeps the peer's signed note about a job of ours. ERR_NOT_FOUND, ERR_SIGNATURE; the first one stays. */
 enum err ledger_note_keep(struct ledger *l, struct bytes body, const struct sig *sig) MUST_CHECK;

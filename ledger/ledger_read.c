@@ -188,3 +188,27 @@ enum err ledger_account_next(struct ledger *l, struct pubkey *cursor, struct acc
 }
 
 enum err ledger_totals(struct ledger *l, struct ledger_totals *out) { return book_totals_load(l, out); }
+
+/* ---- claims ---- */
+
+enum err ledger_claim_at(struct ledger *l, const struct hash *terms, uint64_t index, struct claim *out, bool *has_digest,
+                         struct hash *digest, struct sig *requester_sig, struct sig *provider_sig)
+{
+    struct book_key k = book_key_hash_number(terms, index);
+    struct book_signed s;
+    struct claim c;
+    enum err e = book_signed_get(l, STORE_CLAIM, &k, &s);
+    if (e == OK && claim_decode(s.body, &c) != OK)
+        e = ERR_CORRUPT;
+    if (e != OK)
+        return e;
+    *requester_sig = s.requester_sig;
+    *provider_sig = s.provider_sig;
+    *out = c;
+    *has_digest = index > 0;
+    if (index == 0)
+        return OK;
+    k = book_key_hash_number(terms, index - 1);
+    e = book_get_hash(l, STORE_DIGEST, &k, digest);
+    return e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
+}

@@ -125,6 +125,7 @@ static enum err on_message(struct agent *a, const struct overlay_effect *m)
     case MSG_RECEIPT_OK: return settlement_receipt_ok(&a->settlement, from, body);
     case MSG_RESYNC: return settlement_resync(&a->settlement, from, body);
     case MSG_RESYNC_OK: return settlement_resync_ok(&a->settlement, from, body);
+    case MSG_CLAIM_KEPT: return settlement_kept(&a->settlement, from, body);
     case MSG_HEADER_GET: return headers_get(&a->headers, from, body);
     case MSG_HEADER_PART: return headers_part(&a->headers, from, body);
     }

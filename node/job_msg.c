@@ -5,7 +5,7 @@
 
 enum {
     TERMS_MSG_FIELDS = 3, PROMPT_MSG_FIELDS = 3, OK_MSG_FIELDS = 3, CHUNK_MSG_FIELDS = 3, CLAIM_MSG_FIELDS = 4,
-    RECEIPT_MSG_FIELDS = 4, CANCEL_MSG_FIELDS = 2, RESYNC_FIELDS = 4, ADOPT_FIELDS = 5, HEADER_GET_FIELDS = 2, HEADER_PART_FIELDS = 5,
+    RECEIPT_MSG_FIELDS = 4, CANCEL_MSG_FIELDS = 2, RESYNC_FIELDS = 4, ADOPT_FIELDS = 5, KEPT_FIELDS = 4, HEADER_GET_FIELDS = 2, HEADER_PART_FIELDS = 5,
 };
 
 /* ---- terms ---- */
@@ -36,7 +36,20 @@ enum err terms_msg_decode(struct bytes body, struct terms_msg *out)
     return e;
 }
 
-/* ---- token lists ---- */
+/* ---- parts that several messages have ---- */
+
+static void write_optional_hash(struct writer *w, bool has, const struct hash *h) { write_bin(w, bytes_of(h->b, has ? sizeof h->b : 0)); }
+
+/* A hash or an empty byte string; the caller asks the reader at the end. */
+static bool read_optional_hash(struct reader *r, struct hash *out)
+{
+    struct bytes b = read_bin(r, 0, HASH_BYTES);
+    if (b.len != 0 && b.len != HASH_BYTES && r->failed == OK)
+        r->failed = ERR_ENCODING;
+    if (b.len == HASH_BYTES)
+        memcpy(out->b, b.data, HASH_BYTES);
+    return b.len == HASH_BYTES;
+}
 
 static void write_tokens(struct writer *w, const uint32_t *tokens, uint32_t count)
 {
@@ -149,7 +162,7 @@ enum err claim_msg_encode(const struct claim_msg *m, void *buf, size_t cap, stru
     write_array(&w, CLAIM_MSG_FIELDS);
     write_bin(&w, m->claim);
     write_sig(&w, &m->sig);
-    write_bin(&w, bytes_of(m->digest.b, m->has_digest ? sizeof m->digest.b : 0));
+    write_optional_hash(&w, m->has_digest, &m->digest);
     write_uint(&w, m->last ? 1 + (unsigned)m->finish : 0);
     return writer_finish(&w, view);
 }
@@ -162,16 +175,11 @@ enum err claim_msg_decode(struct bytes body, struct claim_msg *out)
     read_array(&r, CLAIM_MSG_FIELDS);
     m.claim = read_bin(&r, 1, CLAIM_BYTES_MAX);
     read_sig(&r, &m.sig);
-    struct bytes digest = read_bin(&r, 0, HASH_BYTES);
+    m.has_digest = read_optional_hash(&r, &m.digest);
     uint64_t ending = read_uint(&r, 1 + FINISH_ERROR);
     enum err e = reader_finish(&r);
     if (e)
         return e;
-    if (digest.len != 0 && digest.len != HASH_BYTES)
-        return ERR_ENCODING;
-    m.has_digest = digest.len != 0;
-    if (m.has_digest)
-        memcpy(m.digest.b, digest.data, HASH_BYTES);
     m.last = ending != 0;
     m.finish = m.last ? (enum finish)(ending - 1) : FINISH_STOP;
     *out = m;
@@ -303,6 +311,34 @@ enum err adopt_msg_decode(struct bytes body, struct adopt_msg *out)
         return ERR_ARG;
     *out = m;
     return OK;
+}
+
+enum err kept_msg_encode(const struct kept_msg *m, void *buf, size_t cap, struct bytes *view)
+{
+    struct writer w;
+    writer_init(&w, buf, cap);
+    write_array(&w, KEPT_FIELDS);
+    write_bin(&w, m->claim);
+    write_optional_hash(&w, m->has_digest, &m->digest);
+    write_sig(&w, &m->requester_sig);
+    write_sig(&w, &m->provider_sig);
+    return writer_finish(&w, view);
+}
+
+enum err kept_msg_decode(struct bytes body, struct kept_msg *out)
+{
+    struct reader r;
+    struct kept_msg m = { .has_digest = false };
+    reader_init(&r, body);
+    read_array(&r, KEPT_FIELDS);
+    m.claim = read_bin(&r, 1, CLAIM_BYTES_MAX);
+    m.has_digest = read_optional_hash(&r, &m.digest);
+    read_sig(&r, &m.requester_sig);
+    read_sig(&r, &m.provider_sig);
+    enum err e = reader_finish(&r);
+    if (e == OK)
+        *out = m;
+    return e;
 }
 
 /* ---- model headers ---- */

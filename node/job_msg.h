@@ -26,6 +26,7 @@ enum {
     HASH_SIG_BYTES_MAX = HASH_BYTES + SIG_BYTES + 24,      /* TERMS_OK, CLAIM_OK */
     CANCEL_BYTES_MAX = HASH_BYTES + 8,
     RESYNC_BYTES_MAX = 2 * HASH_BYTES + 32, ADOPT_BYTES_MAX = RECEIPT_BODY_BYTES_MAX + 2 * SIG_BYTES + 32,
+    KEPT_BYTES_MAX = CLAIM_BYTES_MAX + HASH_BYTES + 2 * SIG_BYTES + 24,
     HEADER_GET_BYTES_MAX = HASH_BYTES + 16,
     HEADER_PART_MSG_BYTES_MAX = HEADER_PART_BYTES + 2 * HASH_BYTES + 32,
 };
@@ -124,6 +125,17 @@ struct adopt_msg {
 };
 enum err adopt_msg_encode(const struct adopt_msg *m, void *buf, size_t cap, struct bytes *view) MUST_CHECK;
 enum err adopt_msg_decode(struct bytes body, struct adopt_msg *out) MUST_CHECK;
+
+/* CLAIM_KEPT: a claim both sides signed, from the requester who kept it.
+ * [claim, digest new in it or empty, requester's signature, provider's signature] */
+struct kept_msg {
+    struct bytes claim;
+    bool has_digest;
+    struct hash digest;
+    struct sig requester_sig, provider_sig;
+};
+enum err kept_msg_encode(const struct kept_msg *m, void *buf, size_t cap, struct bytes *view) MUST_CHECK;
+enum err kept_msg_decode(struct bytes body, struct kept_msg *out) MUST_CHECK;
 
 /* HEADER_GET [model id, offset] */
 struct header_get_msg {

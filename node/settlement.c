@@ -69,11 +69,63 @@ static void send_resync(struct services *s, const struct node_id *node, const st
     services_send(s, node, MSG_RESYNC, body);
 }
 
+static void send_kept_claim(struct services *s, const struct node_id *node, const struct hash *terms, uint64_t index)
+{
+    struct kept_msg m;
+    struct claim c;
+    uint8_t claim[CLAIM_BYTES_MAX], buf[KEPT_BYTES_MAX];
+    struct bytes body;
+    if (ledger_claim_at(s->ledger, terms, index, &c, &m.has_digest, &m.digest, &m.requester_sig, &m.provider_sig) != OK)
+        return;
+    ENSURE(claim_encode(&c, claim, &m.claim) == OK && kept_msg_encode(&m, buf, sizeof buf, &body) == OK);
+    services_send(s, node, MSG_CLAIM_KEPT, body);
+}
+
+/* The newest claims of our lately ended jobs with this provider: our last co-signatures may have been lost with the link.
+ * Older jobs settle with what the provider has. */
+static void send_kept(struct services *s, const struct node_id *node, const struct pubkey *provider)
+{
+    uint64_t cursor = UINT64_MAX;
+    struct job j;
+    for (int i = 0; i < KEPT_JOBS_LOOKED_AT && ledger_job_next(s->ledger, &cursor, &j) == OK; i++) {
+        if (j.role != SIDE_REQUESTER || j.stage != JOB_ENDED || !j.has_claim || !pubkey_equal(&j.peer, provider))
+            continue;
+        uint64_t first = j.claim_index < KEPT_CLAIMS_MAX ? 0 : j.claim_index - KEPT_CLAIMS_MAX + 1;
+        for (uint64_t k = first; k <= j.claim_index; k++)
+            send_kept_claim(s, node, &j.terms, k);
+    }
+}
+
 void settlement_peer_up(struct settlement *t, const struct node_id *node)
 {
     struct pubkey key;
-    if (services_peer_key(t->s, node, &key))
-        send_resync(t->s, node, &key);
+    if (!services_peer_key(t->s, node, &key))
+        return;
+    send_kept(t->s, node, &key);                           /* before the heads: the receipt then covers them */
+    send_resync(t->s, node, &key);
+}
+
+/* We sign nothing here that we did not sign before: the requester has to show our own signature. Otherwise it could put a
+ * digest into our mouth that we never computed. */
+enum err settlement_kept(struct settlement *t, const struct node_id *from, struct bytes body)
+{
+    struct services *s = t->s;
+    struct kept_msg m;
+    struct claim c;
+    struct pubkey peer;
+    struct job j;
+    enum err e = kept_msg_decode(body, &m);
+    if (e == OK)
+        e = claim_decode(m.claim, &c);
+    if (e)
+        return e;
+    if (!services_peer_key(s, from, &peer) || ledger_job_find(s->ledger, &c.terms, &j) != OK || !pubkey_equal(&j.peer, &peer))
+        return OK;
+    e = key_verify(&s->self, PURPOSE_CLAIM_PROVIDER, &s->config.net, m.claim, &m.provider_sig);
+    if (e)
+        return e;
+    e = ledger_claim_acked(s->ledger, &c, m.has_digest ? &m.digest : NULL, &m.requester_sig);
+    return e == ERR_SIGNATURE ? e : OK;                    /* known, or its receipt is proposed already */
 }
 
 /* Complete receipts from peer_seq + 1 on, a bounded number at a time. */

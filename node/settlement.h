@@ -14,7 +14,8 @@
 
 #include "node/services.h"
 
-enum { SETTLE_RETRY_MS = 2000, RESYNC_RECEIPTS_MAX = 16 };
+enum { SETTLE_RETRY_MS = 2000, RESYNC_RECEIPTS_MAX = 16,
+       KEPT_JOBS_LOOKED_AT = 64, KEPT_CLAIMS_MAX = WINDOW_TOKENS / CLAIM_TOKENS + 2 };
 
 struct settlement {
     struct services *s;
@@ -32,6 +33,9 @@ enum err settlement_receipt(struct settlement *t, const struct node_id *from, st
 enum err settlement_receipt_ok(struct settlement *t, const struct node_id *from, struct bytes body) MUST_CHECK;
 enum err settlement_resync(struct settlement *t, const struct node_id *from, struct bytes body) MUST_CHECK;
 enum err settlement_resync_ok(struct settlement *t, const struct node_id *from, struct bytes body) MUST_CHECK;
+
+/* As provider: a claim that the requester co-signed and whose answer was lost. */
+enum err settlement_kept(struct settlement *t, const struct node_id *from, struct bytes body) MUST_CHECK;
 
 bool settlement_step(struct settlement *t);
 struct mono settlement_deadline(const struct settlement *t);

@@ -250,6 +250,30 @@ static void a_lost_receipt_comes_again(void **state)
     }
 }
 
+/* The answers to the last claims are lost with the link: when both meet again the requester shows what it had signed. */
+static void a_lost_co_signature_comes_again(void **state)
+{
+    (void)state;
+    for (int drop = 1; drop <= 5; drop++) {
+        struct loss loss = { MSG_CLAIM_OK, 0, 0 };
+        struct world *w = mesh(1);
+        struct request q;
+        world_set_tap(w, (struct world_tap){ lose, &loss });
+        ask(w, 1, 90, &q);                                 /* claims 0, 1, 2 and the last */
+        world_run_ms(w, 30);
+        loss.left = drop;
+        world_run_ms(w, 200);
+        assert_true(loss.seen >= 3);
+        world_cut(w, 0, 1);
+        world_run_ms(w, 12000);
+        assert_int_equal(world_client(w, 1)->state, CLIENT_DONE);
+        struct account spent = world_account(w, 0, 1);
+        assert_int_equal(spent.spent.v, 2000 + 90 * 400);
+        assert_books_agree(w, 0, 1);
+        world_free(w);
+    }
+}
+
 static void a_lost_chunk_is_a_failed_provider(void **state)
 {
     (void)state;
@@ -393,6 +417,7 @@ int main(void)
         cmocka_unit_test(nobody_left),
         cmocka_unit_test(a_dead_requester_still_owes),
         cmocka_unit_test(a_lost_receipt_comes_again),
+        cmocka_unit_test(a_lost_co_signature_comes_again),
         cmocka_unit_test(a_lost_chunk_is_a_failed_provider),
         cmocka_unit_test(a_cheating_provider_is_left),
         cmocka_unit_test(a_cheating_requester_gets_the_window),

@@ -526,6 +526,15 @@ void world_kill(struct world *w, int node)
         }
 }
 
+void world_cut(struct world *w, int a, int b)
+{
+    for (size_t i = 0; i < WORLD_LINKS_MAX; i++) {
+        struct cable *c = &w->cable[i];
+        if (c->used && ((c->a == a && c->b == b) || (c->a == b && c->b == a)))
+            cut(w, c, -1);
+    }
+}
+
 void world_restart(struct world *w, int node) { start(w, node); }
 
 /* ---- asking ---- */

@@ -68,6 +68,7 @@ void world_set_tap(struct world *w, struct world_tap tap);
 void world_serve(struct world *w, int node, uint64_t price_input, uint64_t price_output);
 void world_start(struct world *w);                         /* starts all, joins them, runs until adverts are known */
 void world_kill(struct world *w, int node);                /* power off: links drop, what was not committed is gone */
+void world_cut(struct world *w, int a, int b);             /* the link between two nodes breaks; both are told */
 void world_restart(struct world *w, int node);
 void world_event(struct world *w, int node, const struct agent_event *e);
 void world_run_ms(struct world *w, uint64_t ms);
