@@ -1,6 +1,8 @@
-/* transport_parts_zmq.h - what the four files of the transport share; nobody else includes it.
+/* transport_parts_zmq.h - what the files of the transport share; nobody else includes it.
  *
- *   transport_zmq.c   sockets and their options, the loop's turn, dial, send, hangup
+ *   sockets_zmq.c     options, binding, opening and closing everything
+ *   transport_zmq.c   the loop's turn
+ *   links_zmq.c       dial, send, hang up, mute: the life of a link
  *   frames_zmq.c      reads frames and decides whether they may pass
  *   monitor_zmq.c     learns of connections from libzmq's socket monitors
  *   zap_zmq.c         answers libzmq's question whether a client key may come in
@@ -41,6 +43,9 @@ enum {
     MONITOR_EVENTS_PER_TURN = 256, ZAP_REQUESTS_PER_TURN = 64, WAKES_PER_TURN = 64,
     UNDELIVERED_LEAK_BYTES_PER_S = 64,     /* heartbeats and their answers are received, but never delivered: 8 B/s */
 };
+
+/* What an epoll wake-up is about: a tag, plus the slot of an outbound link. */
+enum { TAG_ROUTER, TAG_ROUTER_MONITOR, TAG_ZAP, TAG_LINK = 1 << 16, TAG_MONITOR = 2 << 16 };
 
 /* One TCP connection that libzmq owns. */
 struct connection {
@@ -107,13 +112,22 @@ struct transport {
     struct transport_counters counters;
 };
 
-/* transport_zmq.c */
-void link_tell_down(struct transport *t, struct peer_link *l);     /* ENDING -> told at the next transport_next() */
-void link_end(struct transport *t, struct peer_link *l);           /* DIALLING, OPEN -> ENDING */
-void outbound_close(struct transport *t, struct peer_link *l);     /* -> FREE */
-bool link_is_outbound(const struct peer_link *l);
+/* sockets_zmq.c */
+bool set_int(void *socket, int option, int value);
+bool set_options(struct transport *t, void *socket);               /* those that all sockets share */
+bool endpoint_format(const char *host, uint16_t port, char out[ENDPOINT_CHARS]);
 bool watch(struct transport *t, void *socket, uint64_t tag);       /* adds the socket's descriptor to the epoll set */
+void unwatch(struct transport *t, void *socket);
 bool has_input(void *socket);                                      /* ZMQ_EVENTS: the only way to know after any call */
+void socket_close(struct transport *t, void **socket);
+
+/* links_zmq.c */
+bool link_is_outbound(const struct peer_link *l);
+void link_end(struct transport *t, struct peer_link *l);           /* DIALLING, OPEN -> ENDING */
+void link_tell_down(struct transport *t, struct peer_link *l);     /* told at the next transport_next() */
+void tell_forget(struct transport *t, struct peer_link *l);
+void link_drop(struct transport *t, struct peer_link *l);          /* -> FREE (outbound), DEAD (inbound) */
+void outbound_close(struct transport *t, struct peer_link *l);     /* -> FREE */
 void offence(struct transport *t, const struct seal_key *key);     /* refuses the key and ends its links */
 uint32_t wire_bytes(size_t payload);                               /* of one message under CURVE */
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,6 +71,7 @@ static pid_t service_start(uint64_t memory_bytes_max)
     memset(shared, 0, sizeof *shared);
     pid_t pid = fork();
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);                  /* a failed test leaves nobody behind */
         struct supervise s = { .memory_bytes_max = memory_bytes_max, .restart_ms_min = 10, .restart_ms_max = 100, .restarts_max = 20 };
         _exit(supervise_run(&s, worker, NULL));
     }

@@ -380,13 +380,13 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(scarce_descriptors_shut_the_gate),    /* first: it forks, while there are no threads yet */
         cmocka_unit_test(the_raw_client_is_a_client),
         cmocka_unit_test(without_curve_nothing_passes),
         cmocka_unit_test(a_server_with_another_key_is_no_link),
         cmocka_unit_test(dials_that_fail_say_so),
         cmocka_unit_test(a_refusal_is_heard_at_once),
         cmocka_unit_test(silent_connections_lock_nobody_out),
-        cmocka_unit_test(scarce_descriptors_shut_the_gate),
         cmocka_unit_test(one_address_may_not_knock_all_the_time),
         cmocka_unit_test(one_address_may_not_hold_all_places),
         cmocka_unit_test(whoever_says_nothing_is_cut),
