@@ -17,3 +17,6 @@ add_test(NAME crash_lmdb COMMAND crash_lmdb 40 WORKING_DIRECTORY ${CMAKE_SOURCE_
 add_executable(powercut ledger/powercut.c)
 target_link_libraries(powercut PRIVATE ledger_rig tm_store_lmdb ${CMAKE_DL_LIBS})
 add_test(NAME powercut COMMAND powercut 240 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+
+add_executable(bench_ledger ledger/bench_ledger.c)        # figures for docs/benchmarks.md, not a test
+target_link_libraries(bench_ledger PRIVATE ledger_rig tm_store_lmdb)
