@@ -130,7 +130,7 @@ enum err ledger_terms_accept(struct ledger *l, struct bytes body, const struct s
 enum err ledger_claim_cosign(struct ledger *l, const struct claim *counted, const struct hash *digest,
                              const struct sig *provider_sig, struct sig *out) MUST_CHECK;
 /* Provider: the requester's signature on our claim came. Same rules; also accepted for an ended job whose receipt
- * is not yet proposed. */
+ * is not yet proposed. c must be a claim that we made or whose signature by us was verified: it is stored as signed by us. */
 enum err ledger_claim_acked(struct ledger *l, const struct claim *c, const struct hash *digest, const struct sig *requester_sig) MUST_CHECK;
 
 /* Either role: the job is over for us. Stores our signed note. As provider, a job with a co-signed claim is now due for a

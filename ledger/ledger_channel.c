@@ -67,8 +67,8 @@ static enum err compose(struct ledger *l, const struct channel *c, const struct 
     e = amount_add(c->owed, r.cost, &r.owed);
     if (e != OK)
         return e;
-    e = receipt_check(&r, &t, terms, &claim);
-    ENSURE(e == OK);
+    if (receipt_check(&r, &t, terms, &claim) != OK)        /* terms and claim agreed when they were stored */
+        return ERR_CORRUPT;
     *out = r;
     return OK;
 }
