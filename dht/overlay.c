@@ -170,6 +170,31 @@ bool overlay_joined(const struct overlay *o) { return o->self_found && peers_has
 
 /* ---- events ---- */
 
+/* A young table is asked about again soon: others are joining at the same time. */
+static const uint32_t refresh_again_ms[] = { 2000, 6000, 20 * 1000 };
+enum { REFRESH_ROUNDS = ARRAY_COUNT(refresh_again_ms), REFRESH_CHANGED_MS = 5000 };
+
+static void begin_round(struct overlay *o)
+{
+    if (o->refresh_rounds == REFRESH_ROUNDS || !mono_reached(o->now, o->refresh_again))
+        return;
+    routing_refresh_all(&o->routing, o->now);
+    o->refresh_again = mono_add_ms(o->now, refresh_again_ms[o->refresh_rounds++]);
+}
+
+/* Somebody came (back) to a small mesh: where one is, there may be more, and we want links to all. One more round, not
+ * sooner than the spacing of the last one allows. */
+static void expect_more(struct overlay *o)
+{
+    if (!o->was_joined || o->refresh_rounds < REFRESH_ROUNDS || !routing_is_small(&o->routing))
+        return;
+    struct mono soon = mono_add_ms(o->now, REFRESH_CHANGED_MS);
+    o->refresh_rounds = REFRESH_ROUNDS - 1;
+    if (o->refresh_again.us < soon.us)
+        o->refresh_again = soon;
+    overlay_wake(o, o->refresh_again);
+}
+
 void overlay_peer_is_up(struct overlay *o, struct peer *peer)
 {
     enum err e = routing_proved(&o->routing, &peer->record);
@@ -177,6 +202,7 @@ void overlay_peer_is_up(struct overlay *o, struct peer *peer)
     search_peer_ready(o, peer);
     if (!o->self_found && !search_find(o, SEARCH_SELF, &zero_hash))
         search_start(o, SEARCH_SELF, &o->own.id.h, &zero_hash);
+    expect_more(o);
     overlay_wake(o, o->now);                                   /* its first ping, and whatever waited for company */
 }
 
@@ -268,21 +294,6 @@ static void tick_table(struct overlay *o)
     }
 }
 
-/* A young table is asked about again soon: others are joining at the same time. */
-static const uint32_t refresh_again_ms[] = { 1500, 3000, 6000, 12 * 1000, 24 * 1000 };
-enum { REFRESH_ROUNDS = ARRAY_COUNT(refresh_again_ms), YOUNG_ROUNDS = 3 };
-
-static void begin_round(struct overlay *o)
-{
-    if (o->refresh_rounds == REFRESH_ROUNDS || !mono_reached(o->now, o->refresh_again))
-        return;
-    if (o->refresh_rounds % 3 == 0)
-        routing_refresh_all(&o->routing, o->now);
-    else
-        routing_refresh_crowded(&o->routing, o->now);
-    o->refresh_again = mono_add_ms(o->now, refresh_again_ms[o->refresh_rounds++]);
-}
-
 static void tick_refresh(struct overlay *o)
 {
     struct hash target;
@@ -315,7 +326,7 @@ static void tick_kept(struct overlay *o)
         if (!is_kept_due(o, k))
             continue;
         /* A little early, so that adverts never run out in between; the directory of a young mesh sooner. */
-        k->refresh_at = mono_add_ms(o->now, o->refresh_rounds < YOUNG_ROUNDS ? 10 * 1000 : ADVERT_REFRESH_MS);
+        k->refresh_at = mono_add_ms(o->now, o->refresh_rounds < REFRESH_ROUNDS ? 10 * 1000 : ADVERT_REFRESH_MS);
         struct hash key = advert_key(&k->model);
         if (!search_find(o, SEARCH_PROVIDERS, &k->model))
             search_start(o, SEARCH_PROVIDERS, &key, &k->model);

@@ -54,7 +54,7 @@ struct peer *peers_find_dial(struct peers *p, const struct node_id *id)
     if (p->counts[PEER_DIALLING] + p->counts[PEER_GREETING] == 0)
         return NULL;
     for (size_t i = 0; i < PEER_SLOTS; i++)
-        if (is_dial(&p->slots[i]) && p->slots[i].has_id && node_id_equal(&p->slots[i].id, id))
+        if (p->links[i] != 0 && is_dial(&p->slots[i]) && p->slots[i].has_id && node_id_equal(&p->slots[i].id, id))
             return &p->slots[i];
     return NULL;
 }
@@ -62,8 +62,10 @@ struct peer *peers_find_dial(struct peers *p, const struct node_id *id)
 struct peer *peers_find_transport(struct peers *p, const struct seal_key *transport)
 {
     for (size_t i = 0; i < PEER_SLOTS; i++) {
+        if (p->links[i] == 0)
+            continue;
         struct peer *peer = &p->slots[i];
-        if (peer->state != PEER_FREE && peer->state != PEER_STRANGER &&
+        if (peer->state != PEER_STRANGER &&
             memcmp(peer->transport.b, transport->b, SEAL_KEY_BYTES) == 0)
             return peer;
     }
@@ -120,9 +122,9 @@ void peers_release(struct peers *p, struct peer *peer)
 struct peer *peers_each(struct peers *p, enum peer_state state, size_t *cursor)
 {
     while (*cursor < PEER_SLOTS) {
-        struct peer *peer = &p->slots[(*cursor)++];
-        if (peer->state == state)
-            return peer;
+        size_t i = (*cursor)++;
+        if (p->links[i] != 0 && p->slots[i].state == state)
+            return &p->slots[i];
     }
     return NULL;
 }

@@ -49,8 +49,7 @@ size_t routing_count(const struct routing *r, enum contact_state state)
     return n;
 }
 
-static bool is_small(const struct routing *r) { return r->seats_total < r->full_max; }
-static bool has_free_seat(const struct routing *r, unsigned bucket) { return is_small(r) || r->seats[bucket] < BUCKET_SLOTS; }
+static bool has_free_seat(const struct routing *r, unsigned bucket) { return routing_is_small(r) || r->seats[bucket] < BUCKET_SLOTS; }
 
 /* A slot for a newcomer with a seat: a free one, else the spare least like us (ties: smaller id). */
 static size_t slot_for_seat(const struct routing *r)
@@ -159,7 +158,7 @@ bool routing_wants(const struct routing *r, const struct node_record *record)
     unsigned bucket = bucket_of(r, &record->id);
     if (slot_free(r) == NONE)
         return false;
-    return is_small(r) || r->spares[bucket] < BUCKET_SPARES;
+    return routing_is_small(r) || r->spares[bucket] < BUCKET_SPARES;
 }
 
 void routing_heard(struct routing *r, struct mono now, const struct node_record *record)
@@ -201,9 +200,10 @@ struct mono routing_deadline(const struct routing *r)
 {
     struct mono deadline = MONO_NEVER;
     for (size_t i = 0; i < ROUTING_CONTACTS_MAX; i++) {
-        if (r->contacts[i].dialling)
-            continue;
-        if (r->state[i] == CONTACT_LOST || (r->state[i] == CONTACT_HEARD && has_free_seat(r, r->bucket[i])))
+        if (r->state[i] == CONTACT_FREE || r->state[i] == CONTACT_LIVE)
+            continue;                                          /* the small array first: most contacts are one of these */
+        bool may_dial = r->state[i] == CONTACT_LOST || has_free_seat(r, r->bucket[i]);
+        if (may_dial && !r->contacts[i].dialling)
             deadline = mono_min(deadline, r->contacts[i].next_try);
     }
     return deadline;
@@ -244,17 +244,33 @@ size_t routing_closest(const struct routing *r, const struct hash *target, const
     return n;
 }
 
-/* A random id that shares exactly `bits` leading bits with self. */
-static struct hash random_in_bucket(const struct routing *r, unsigned bits, struct rng *rng)
+static void set_bit(struct hash *h, unsigned i, bool one)
+{
+    uint8_t mask = (uint8_t)(0x80u >> (i % 8));
+    h->b[i / 8] = (uint8_t)(one ? h->b[i / 8] | mask : h->b[i / 8] & ~mask);
+}
+
+static bool get_bit(const struct hash *h, unsigned i) { return (h->b[i / 8] >> (7 - i % 8) & 1) != 0; }
+
+/* A walk shows LOOKUP_WIDTH nodes. A bucket with more is asked about in parts, so that together they show all of it. */
+static unsigned part_bits(const struct routing *r, unsigned bucket)
+{
+    unsigned bits = 0;
+    while (r->seats[bucket] >> bits > LOOKUP_WIDTH / 2)
+        bits++;
+    return bits;
+}
+
+/* A random id that shares exactly `bucket` leading bits with self and continues with the bits of the part's number. */
+static struct hash random_in_part(const struct routing *r, unsigned bucket, unsigned bits, struct rng *rng)
 {
     struct hash h;
     rng_bytes(rng, h.b, HASH_BYTES);
-    for (unsigned i = 0; i <= bits && i < 256; i++) {
-        uint8_t mask = (uint8_t)(0x80u >> (i % 8));
-        uint8_t own = r->self.h.b[i / 8] & mask;
-        uint8_t want = i < bits ? own : (uint8_t)(own ^ mask);
-        h.b[i / 8] = (uint8_t)((h.b[i / 8] & ~mask) | want);
-    }
+    for (unsigned i = 0; i < bucket; i++)
+        set_bit(&h, i, get_bit(&r->self.h, i));
+    set_bit(&h, bucket, !get_bit(&r->self.h, bucket));
+    for (unsigned i = 0; i < bits && bucket + 1 + i < 256; i++)
+        set_bit(&h, bucket + 1 + i, (r->part[bucket] >> i & 1) != 0);
     return h;
 }
 
@@ -269,24 +285,27 @@ static unsigned deepest(const struct routing *r)
 
 void routing_refresh_all(struct routing *r, struct mono now)
 {
-    for (size_t i = 0; i < BUCKETS; i++)
+    for (size_t i = 0; i < BUCKETS; i++) {
         r->refresh_at[i] = now;
+        r->part[i] = 0;
+    }
 }
 
-void routing_refresh_crowded(struct routing *r, struct mono now)
-{
-    for (size_t i = 0; i < BUCKETS && is_small(r); i++)
-        if (r->seats[i] >= LOOKUP_WIDTH / 2)
-            r->refresh_at[i] = now;
-}
+bool routing_is_small(const struct routing *r) { return r->seats_total < r->full_max; }
 
 enum err routing_refresh_due(struct routing *r, struct mono now, struct rng *rng, struct hash *target)
 {
-    for (unsigned b = 0; b <= deepest(r); b++) {
+    unsigned last = deepest(r);
+    for (unsigned b = 0; b <= last; b++) {
         if (!mono_reached(now, r->refresh_at[b]))
             continue;
-        r->refresh_at[b] = mono_add_ms(now, ROUTING_REFRESH_MS);
-        *target = random_in_bucket(r, b, rng);
+        unsigned bits = part_bits(r, b);
+        *target = random_in_part(r, b, bits, rng);
+        r->part[b] = (uint8_t)(r->part[b] + 1);
+        if (r->part[b] >> bits) {                              /* that was the last part */
+            r->part[b] = 0;
+            r->refresh_at[b] = mono_add_ms(now, ROUTING_REFRESH_MS);
+        }
         return OK;
     }
     return ERR_NOT_FOUND;
@@ -295,7 +314,8 @@ enum err routing_refresh_due(struct routing *r, struct mono now, struct rng *rng
 struct mono routing_refresh_deadline(const struct routing *r)
 {
     struct mono deadline = MONO_NEVER;
-    for (unsigned b = 0; b <= deepest(r); b++)
+    unsigned last = deepest(r);
+    for (unsigned b = 0; b <= last; b++)
         deadline = mono_min(deadline, r->refresh_at[b]);
     return deadline;
 }

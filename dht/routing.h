@@ -47,6 +47,7 @@ struct routing {
     struct contact contacts[ROUTING_CONTACTS_MAX];
     uint16_t seats[BUCKETS], spares[BUCKETS], seats_total;
     struct mono refresh_at[BUCKETS];
+    uint8_t part[BUCKETS];                                 /* of a crowded bucket: the part to ask about next */
 };
 
 void routing_init(struct routing *r, struct mono now, const struct node_id *self, uint32_t full_max);
@@ -83,8 +84,7 @@ size_t routing_count(const struct routing *r, enum contact_state state);
 enum err routing_refresh_due(struct routing *r, struct mono now, struct rng *rng, struct hash *target) MUST_CHECK;
 struct mono routing_refresh_deadline(const struct routing *r);
 void routing_refresh_all(struct routing *r, struct mono now);  /* every bucket is due */
-/* While the mesh is small: the buckets too full for one walk to show all of are due. */
-void routing_refresh_crowded(struct routing *r, struct mono now);
+bool routing_is_small(const struct routing *r);                /* seats are still given to everybody */
 void routing_check(const struct routing *r);
 
 #endif

@@ -588,9 +588,9 @@ static void tick_up(struct overlay *o, struct peer *peer)
 void session_tick(struct overlay *o)
 {
     for (size_t i = 0; i < PEER_SLOTS; i++) {
-        struct peer *peer = &o->peers.slots[i];
-        if (peer->state == PEER_FREE)
+        if (o->peers.links[i] == 0)                            /* a small array: most slots are free */
             continue;
+        struct peer *peer = &o->peers.slots[i];
         if (!outbox_has_room(&o->out, 8, 2 * 1024)) {
             o->counters.outbox_deferred++;
             overlay_wake(o, o->now);
@@ -609,9 +609,9 @@ struct mono session_deadline(const struct overlay *o)
 {
     struct mono deadline = MONO_NEVER;
     for (size_t i = 0; i < PEER_SLOTS; i++) {
-        const struct peer *peer = &o->peers.slots[i];
-        if (peer->state == PEER_FREE)
+        if (o->peers.links[i] == 0)
             continue;
+        const struct peer *peer = &o->peers.slots[i];
         if (peer->state == PEER_UP)
             deadline = mono_min(deadline, peer->told_seq < o->own.seq ? o->now : liveness_deadline(&peer->liveness));
         else

@@ -43,6 +43,7 @@ struct net {
     struct item *heap;
     size_t heap_count, heap_cap;
     uint64_t now_us, seq, events;
+    size_t split;
     struct rng rng;
     struct hasher trace;
 };
@@ -129,6 +130,9 @@ static size_t node_by_transport(const struct net *n, const struct seal_key *key)
     return SIZE_MAX;
 }
 
+static bool is_split(const struct net *n, size_t a, size_t b) { return n->split > 0 && (a < n->split) != (b < n->split); }
+void net_partition(struct net *n, size_t split) { n->split = split; }
+
 static void dial(struct net *n, size_t from, const struct overlay_effect *e)
 {
     size_t to = node_by_transport(n, &e->at->transport);
@@ -139,7 +143,7 @@ static void dial(struct net *n, size_t from, const struct overlay_effect *e)
     size_t w = n->wires_count++;
     n->wires[w] = (struct wire_link){ .dialler = { from, e->link }, .listener = { SIZE_MAX, { 0 } },
                                       .dialler_key = n->nodes[from].transport, .listener_key = e->at->transport };
-    bool reachable = to != SIZE_MAX && n->nodes[to].alive;
+    bool reachable = to != SIZE_MAX && n->nodes[to].alive && !is_split(n, from, to);
     if (reachable) {
         n->wires[w].up = true;
         n->wires[w].listener = (struct end){ to, { LINK_INBOUND_BIT | ++n->nodes[to].inbound_last } };
@@ -158,6 +162,8 @@ static void transmit(struct net *n, size_t from, const struct overlay_effect *e)
     struct wire_link *w = &n->wires[i];
     bool outward = w->dialler.node == from;
     struct end to = outward ? w->listener : w->dialler;
+    if (is_split(n, from, to.node))
+        return;
     if (n->cfg.loss_ppm && rng_below(&n->rng, 1000000) < n->cfg.loss_ppm)
         return;
     uint64_t at = n->now_us + delay_us(n);

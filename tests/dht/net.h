@@ -39,6 +39,8 @@ struct mono net_now(const struct net *n);
 struct wall net_wall(const struct net *n);
 void net_start(struct net *n, size_t i, size_t bootstrap);     /* boots; SIZE_MAX: no bootstrap */
 void net_crash(struct net *n, size_t i);
+/* Nodes below `split` and the others no longer reach each other, silently; 0 heals. */
+void net_partition(struct net *n, size_t split);
 void net_drain(struct net *n, size_t i);                   /* after a verb */
 void net_run(struct net *n, uint64_t ms);                  /* so much virtual time */
 struct hash net_trace(const struct net *n);                /* hash over every event handled */
