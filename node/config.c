@@ -79,7 +79,7 @@ enum err decimal_parse(const char *text, unsigned decimals, uint64_t *out)
         if (*p < '0' || *p > '9' || (point && ++seen > decimals))
             return ERR_FORMAT;
         digits = true;
-        if (v > (UINT64_MAX - 9) / 10)
+        if (v > (UINT64_MAX - (uint64_t)(*p - '0')) / 10)
             return ERR_OVERFLOW;
         v = v * 10 + (uint64_t)(*p - '0');
     }

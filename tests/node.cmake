@@ -1,1 +1,2 @@
 include(node_transport.cmake)
+include(node_shell.cmake)
