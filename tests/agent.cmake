@@ -1,4 +1,13 @@
-# The agent: messages, machines, and several agents in one process.
+# The agent: its messages, and several agents in one process.
+add_library(agent_messages STATIC agent/messages.c)
+target_link_libraries(agent_messages PUBLIC tm_agent)
+add_library(agent_world STATIC agent/world.c)
+target_link_libraries(agent_world PUBLIC tm_agent PRIVATE PkgConfig::CMOCKA)
+
+tm_test(NAME test_market_messages SOURCES unit/test_market_messages.c LINK agent_messages)
+foreach(decoder offer bid terms_msg job)
+  tm_fuzz(NAME fuzz_${decoder} SOURCES fuzz/fuzz_${decoder}.c LINK agent_messages)
+endforeach()
 foreach(name agent_market agent_faults)
-  tm_test(NAME test_${name} SOURCES agent/test_${name}.c agent/world.c LINK tm_agent)
+  tm_test(NAME test_${name} SOURCES agent/test_${name}.c LINK agent_world)
 endforeach()

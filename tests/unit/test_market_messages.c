@@ -1,0 +1,219 @@
+/* test_market_messages.c - offers, bids and job messages as bytes: golden vectors, limits, tampering, the rule of limits.
+ *
+ * `test_market_messages write` prints tests/vectors/market.txt anew; a difference is a change of format.
+ * `test_market_messages corpus DIR` writes the samples as fuzz corpora.
+ */
+#include "tests/test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "crypto/hex.h"
+#include "tests/agent/messages.h"
+
+enum { LINE_CHARS_MAX = 4096 };
+
+static void the_bytes_are_what_they_always_were(void **state)
+{
+    (void)state;
+    static char line[LINE_CHARS_MAX], hex[LINE_CHARS_MAX];
+    FILE *f = fopen("tests/vectors/market.txt", "r");
+    int m = 0;
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f)) {
+        if (line[0] == '#')
+            continue;
+        line[strcspn(line, "\n")] = '\0';
+        char *value = strchr(line, ' ');
+        assert_non_null(value);
+        *value++ = '\0';
+        assert_true(m < MESSAGE_COUNT);
+        assert_string_equal(line, message_label((enum message)m));
+        hex_format(message_sample((enum message)m, false), hex);
+        assert_string_equal(hex, value);
+        m++;
+    }
+    fclose(f);
+    assert_int_equal(m, MESSAGE_COUNT);
+}
+
+static void what_is_encoded_decodes_to_itself(void **state)
+{
+    (void)state;
+    for (int m = 0; m < MESSAGE_COUNT; m++)
+        for (int most = 0; most < 2; most++) {
+            struct bytes in = message_sample((enum message)m, most), out;
+            assert_true(in.len <= message_bytes_max((enum message)m));
+            assert_ok(message_again((enum message)m, in, &out));
+            assert_true(bytes_equal(in, out));
+        }
+}
+
+/* Every shorter message and every longer one is refused. */
+static void nothing_missing_nothing_left_over(void **state)
+{
+    (void)state;
+    static uint8_t copy[4096];
+    for (int m = 0; m < MESSAGE_COUNT; m++) {
+        struct bytes in = message_sample((enum message)m, false), out;
+        memcpy(copy, in.data, in.len);
+        copy[in.len] = 0;
+        for (size_t len = 0; len < in.len; len++)
+            assert_true(message_again((enum message)m, bytes_of(copy, len), &out) != OK);
+        assert_err(message_again((enum message)m, bytes_of(copy, in.len + 1), &out), ERR_ENCODING);
+    }
+}
+
+/* Any bit of a signed offer or bid changed: refused in form or in signature. */
+static void a_changed_bit_is_noticed(void **state)
+{
+    (void)state;
+    struct key_seed seed = { { 9 } };
+    struct secret_key key;
+    struct pubkey public;
+    struct net_id net = net_id_of("test");
+    uint8_t body[OFFER_BYTES_MAX], message[SIGNED_BYTES_MAX];
+    assert_ok(crypto_start());
+    key_from_seed(&seed, &key, &public);
+    struct bytes sample = message_sample(MESSAGE_offer, true), wire;
+    memcpy(body, sample.data, sample.len);
+    struct signed_msg m = { .body = bytes_of(body, sample.len) }, got;
+    key_sign(&key, PURPOSE_OFFER, &net, m.body, &m.sig);
+    assert_ok(signed_msg_encode(&m, message, &wire));
+    assert_ok(signed_msg_decode(wire, &got));
+    assert_ok(key_verify(&public, PURPOSE_OFFER, &net, got.body, &got.sig));
+    assert_err(key_verify(&public, PURPOSE_BID, &net, got.body, &got.sig), ERR_SIGNATURE);
+    for (size_t bit = 0; bit < wire.len * 8; bit++) {
+        message[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        enum err e = signed_msg_decode(wire, &got);
+        if (e == OK)
+            e = key_verify(&public, PURPOSE_OFFER, &net, got.body, &got.sig);
+        assert_true(e != OK);
+        message[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    key_fini(&key);
+}
+
+static void senseless_fields_are_refused(void **state)
+{
+    (void)state;
+    struct offer o;
+    struct bytes v = message_sample(MESSAGE_offer, false);
+    uint8_t buf[OFFER_BYTES_MAX];
+    assert_ok(offer_decode(v, &o));
+    o.prompt_count = 0;
+    assert_ok(offer_encode(&o, buf, &v));
+    assert_err(offer_decode(v, &o), ERR_ARG);
+    assert_ok(offer_decode(message_sample(MESSAGE_offer, false), &o));
+    o.cached_hint = o.prompt_count + 1;
+    assert_ok(offer_encode(&o, buf, &v));
+    assert_err(offer_decode(v, &o), ERR_ARG);
+    assert_ok(offer_decode(message_sample(MESSAGE_offer, false), &o));
+    o.limits.price_input_max = (uint64_t)PRICE_MAX + 1;
+    assert_ok(offer_encode(&o, buf, &v));
+    assert_err(offer_decode(v, &o), ERR_OVERFLOW);
+    assert_ok(offer_decode(message_sample(MESSAGE_offer, false), &o));
+    memcpy(o.limits.jurisdictions[1], "fr", 2);
+    assert_ok(offer_encode(&o, buf, &v));
+    assert_err(offer_decode(v, &o), ERR_ENCODING);
+
+    struct decline d = { .reason = DECLINE_NONE };
+    uint8_t small[DECLINE_BYTES_MAX];
+    assert_ok(decline_encode(&d, small, &v));
+    assert_err(decline_decode(v, &d), ERR_ARG);
+
+    struct header_part_msg p = { .offset = 10, .total = 20, .part = bytes_of(buf, 11) };
+    assert_ok(header_part_encode(&p, buf, sizeof buf, &v));
+    assert_err(header_part_decode(v, &p), ERR_ARG);
+
+    struct chunk_msg c = { .count = 0 };
+    assert_ok(chunk_msg_encode(&c, buf, sizeof buf, &v));
+    assert_err(chunk_msg_decode(v, &c), ERR_ARG);
+}
+
+static void limits_name_the_first_that_fails(void **state)
+{
+    (void)state;
+    struct pubkey owner = { { 1 } }, other = { { 2 } };
+    struct request_limits l = { .price_input_max = 10, .price_output_max = 20, .jurisdictions = { "DE", "FR" }, .tiers = 1u << 1,
+                                .energy_mj_per_1k_max = 5, .owner = owner, .has_owner = true };
+    struct placement good = { 10, 20, "FR", 1, 5, &owner }, p;
+    uint64_t have, limit;
+    assert_int_equal(limits_check(&l, &good, &have, &limit), DECLINE_NONE);
+    p = good, p.price_input = 11;
+    assert_int_equal(limits_check(&l, &p, &have, &limit), DECLINE_PRICE_INPUT);
+    assert_true(have == 11 && limit == 10);
+    p = good, p.price_output = 21;
+    assert_int_equal(limits_check(&l, &p, &have, &limit), DECLINE_PRICE_OUTPUT);
+    p = good, memcpy(p.jurisdiction, "US", 2);
+    assert_int_equal(limits_check(&l, &p, &have, &limit), DECLINE_JURISDICTION);
+    p = good, memset(p.jurisdiction, 0, 2);
+    assert_int_equal(limits_check(&l, &p, &have, &limit), DECLINE_JURISDICTION);
+    p = good, p.tier = 0;
+    assert_int_equal(limits_check(&l, &p, &have, &limit), DECLINE_TIER);
+    p = good, p.energy_mj_per_1k = 0;
+    assert_int_equal(limits_check(&l, &p, &have, &limit), DECLINE_ENERGY);
+    p = good, p.energy_mj_per_1k = 6;
+    assert_int_equal(limits_check(&l, &p, &have, &limit), DECLINE_ENERGY);
+    p = good, p.owner = NULL;
+    assert_int_equal(limits_check(&l, &p, &have, &limit), DECLINE_OWNER);
+    p.owner = &other;
+    assert_int_equal(limits_check(&l, &p, &have, &limit), DECLINE_OWNER);
+    struct request_limits any = { .price_input_max = 0 };
+    p = (struct placement){ PRICE_MAX, PRICE_MAX, "", 2, 0, NULL };
+    assert_int_equal(limits_check(&any, &p, &have, &limit), DECLINE_NONE);
+}
+
+static void every_refusal_has_a_text(void **state)
+{
+    (void)state;
+    for (int r = 1; r < DECLINE_COUNT; r++) {
+        assert_true(strlen(decline_text((enum decline_reason)r)) > 5);
+        assert_true(decline_err((enum decline_reason)r) != OK);
+        assert_non_null(decline_unit((enum decline_reason)r));
+    }
+    assert_true(strlen(decline_text((enum decline_reason)999)) > 5);
+}
+
+static int write_all(void)
+{
+    static char hex[LINE_CHARS_MAX];
+    printf("# Messages of the market and of jobs (docs/protocol-market.md), one sample each: tests/agent/messages.c.\n");
+    for (int m = 0; m < MESSAGE_COUNT; m++) {
+        hex_format(message_sample((enum message)m, false), hex);
+        printf("%s %s\n", message_label((enum message)m), hex);
+    }
+    return 0;
+}
+
+static int write_corpus(const char *dir)
+{
+    for (int m = 0; m < MESSAGE_COUNT; m++) {
+        const char *target = m == MESSAGE_offer ? "offer" : m == MESSAGE_bid ? "bid" : m == MESSAGE_terms_msg || m == MESSAGE_prompt_msg ? "terms_msg" : "job";
+        struct bytes b = message_sample((enum message)m, false);
+        char path[512];
+        snprintf(path, sizeof path, "%s/%s/%s.bin", dir, target, message_label((enum message)m));
+        FILE *f = fopen(path, "wb");
+        if (!f || fwrite(b.data, 1, b.len, f) != b.len || fclose(f) != 0)
+            return 1;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "write") == 0)
+        return write_all();
+    if (argc == 3 && strcmp(argv[1], "corpus") == 0)
+        return write_corpus(argv[2]);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_bytes_are_what_they_always_were),
+        cmocka_unit_test(what_is_encoded_decodes_to_itself),
+        cmocka_unit_test(nothing_missing_nothing_left_over),
+        cmocka_unit_test(a_changed_bit_is_noticed),
+        cmocka_unit_test(senseless_fields_are_refused),
+        cmocka_unit_test(limits_name_the_first_that_fails),
+        cmocka_unit_test(every_refusal_has_a_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
