@@ -15,7 +15,7 @@ const struct ops *backend_find(const char *name);
 const struct ops *backend_at(size_t i);
 
 /* Runs every operation over built-in inputs and compares the bytes with the law's known ones. ERR_DEVICE: they differ,
- * or the floating-point mode is wrong. About a millisecond. */
+ * or the floating-point mode is wrong. A few milliseconds. */
 enum err backend_self_test(const struct ops *ops) MUST_CHECK;
 
 #endif

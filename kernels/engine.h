@@ -53,7 +53,7 @@ const char *engine_backend(const struct engine *e);
 uint32_t engine_context(const struct engine *e);
 /* Bytes that head_bytes have for this model (NV1 9). */
 size_t engine_head_bytes(const struct engine *e);
-/* Backend and FPU still compute what NV1 says. ERR_DEVICE: sign nothing more. Cheap enough for once an hour (~1 ms). */
+/* Backend and FPU still compute what NV1 says. ERR_DEVICE: sign nothing more. A few milliseconds. */
 enum err engine_self_test(const struct engine *e) MUST_CHECK;
 
 struct engine_job {

@@ -122,13 +122,28 @@ float exact_half_to_float(uint16_t half)
 
 static double rne64(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
 
-static double inverse_factorial(int k)
-{
-    double f = 1.0;
-    for (int i = 2; i <= k; i++)
-        f = f * i;                                     /* exact up to 18! */
-    return 1.0 / f;
-}
+/* 1 / k!, each the fp64 quotient; every k! here is exact. */
+static const double INVERSE_FACTORIAL[] = {
+    1.0 / 1.0,
+    1.0 / 1.0,
+    1.0 / 2.0,
+    1.0 / 6.0,
+    1.0 / 24.0,
+    1.0 / 120.0,
+    1.0 / 720.0,
+    1.0 / 5040.0,
+    1.0 / 40320.0,
+    1.0 / 362880.0,
+    1.0 / 3628800.0,
+    1.0 / 39916800.0,
+    1.0 / 479001600.0,
+    1.0 / 6227020800.0,
+    1.0 / 87178291200.0,
+    1.0 / 1307674368000.0,
+    1.0 / 20922789888000.0,
+    1.0 / 355687428096000.0,
+    1.0 / 6402373705728000.0,
+};
 
 double exact_ln64(double base)
 {
@@ -157,9 +172,9 @@ double exact_rope_rate(double ln_base, uint32_t i, uint32_t n, double divisor, d
     double y = -(((double)(2 * i) / (double)n) * ln_base);
     double k = rne64(y * 0x1.71547652b82fep+0);
     double r = (y - k * 0x1.62e42feep-1) - k * 0x1.a39ef35793c76p-33;
-    double p = inverse_factorial(14);
+    double p = INVERSE_FACTORIAL[14];
     for (int j = 13; j >= 0; j--)
-        p = p * r + inverse_factorial(j);
+        p = p * r + INVERSE_FACTORIAL[j];
     uint64_t u = (uint64_t)((int64_t)k + 1023) << 52;  /* base < 2^128, so k > -129 */
     double scale;
     memcpy(&scale, &u, sizeof scale);
@@ -172,13 +187,13 @@ struct rotation exact_rotation(double rate, uint32_t position)
     double k = rne64(theta * 0x1.45f306dc9c883p-1);
     double r = ((theta - k * 0x1.921fb544p+0) - k * 0x1.0b4611a6p-34) - k * 0x1.3198a2e037073p-69;
     double z = r * r;
-    double sn = inverse_factorial(17);
+    double sn = INVERSE_FACTORIAL[17];
     for (int j = 7; j >= 0; j--)
-        sn = sn * z + (j % 2 ? -inverse_factorial(2 * j + 1) : inverse_factorial(2 * j + 1));
+        sn = sn * z + (j % 2 ? -INVERSE_FACTORIAL[2 * j + 1] : INVERSE_FACTORIAL[2 * j + 1]);
     sn = r * sn;
-    double cs = -inverse_factorial(18);
+    double cs = -INVERSE_FACTORIAL[18];
     for (int j = 8; j >= 0; j--)
-        cs = cs * z + (j % 2 ? -inverse_factorial(2 * j) : inverse_factorial(2 * j));
+        cs = cs * z + (j % 2 ? -INVERSE_FACTORIAL[2 * j] : INVERSE_FACTORIAL[2 * j]);
     switch ((uint32_t)k & 3u) {
     case 0:
         return (struct rotation){ .cos = (float)cs, .sin = (float)sn };

@@ -1,9 +1,9 @@
 /* bench_engine.c - how many tokens per second? Not a test.
  *
- *     bench_engine [--backend NAME] [--threads N] [--context N] [MODEL.gguf | --random 7m | --random 1b]
+ *     bench_engine [--backend NAME] [--threads N] [--prompt N] [MODEL.gguf | --random 7m | --random 1b]
  *
- * Prints prefill (a prompt of 512 tokens) and decode (64 tokens) for 1 and 8 jobs at once, decode also as bytes of
- * weights read per second, beside the rate at which one thread reads memory in the same minute.
+ * Prints prefill (a prompt of 512 tokens, or N) and decode (64 tokens) for 1 and 8 jobs at once, beside the rate at which
+ * one thread reads memory in the same minute.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -97,12 +97,15 @@ int main(int argc, char **argv)
 {
     struct engine_options o = { .slots_max = JOBS_MAX };
     const char *random = "7m", *path = NULL;
+    uint32_t prompt_len = PROMPT_MAX;
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--backend") == 0)
             o.backend = value, i++;
         else if (strcmp(argv[i], "--threads") == 0)
             o.threads = (uint32_t)atoi(value), i++;
+        else if (strcmp(argv[i], "--prompt") == 0)
+            prompt_len = (uint32_t)atoi(value), i++;
         else if (strcmp(argv[i], "--random") == 0)
             random = value, i++;
         else
@@ -121,7 +124,9 @@ int main(int argc, char **argv)
     }
     must(gguf_open(file, false, &g, &why), "gguf", &why);
     must(model_open(&g, &b.model, &why), "model", &why);
-    b.prompt_len = b.model.config.context > PROMPT_MAX + ANSWER ? PROMPT_MAX : b.model.config.context / 2;
+    b.prompt_len = b.model.config.context > PROMPT_MAX + ANSWER ? prompt_len : b.model.config.context / 2;
+    if (b.prompt_len == 0 || b.prompt_len > PROMPT_MAX)
+        b.prompt_len = PROMPT_MAX;
     o.kv_tokens_max = JOBS_MAX * (PROMPT_MAX + ANSWER + 256);
     uint64_t start = pool_clock_us();
     must(engine_open(&b.model, &o, &b.engine, &why), "engine", &why);

@@ -23,8 +23,14 @@ if [ -n "$nvcc" ]; then
         ${CC:-cc} -std=c11 -O2 $fma -ffp-contract=off -fno-fast-math -I. -c "$source" -o "$object"
         objects="$objects $object"
     done
-    "$nvcc" -std=c++17 -O3 -arch="$arch" -ftz=false -fmad=false -prec-div=true -prec-sqrt=true -I. \
-        -Xcompiler -ffp-contract=off,-static-libstdc++,-static-libgcc -o "$program" tests/gpu/nv1_cuda_check.cu $objects \
+    exact="-std=c++17 -O3 -arch=$arch -ftz=false -fmad=false -prec-div=true -prec-sqrt=true -I."
+    # What the compiler was asked for is one thing, what it wrote another: no flushing, no approximation in the PTX.
+    "$nvcc" $exact -ptx -o "$out/nv1_cuda_check.ptx" tests/gpu/nv1_cuda_check.cu
+    if grep -E '\.(ftz|approx)' "$out/nv1_cuda_check.ptx"; then
+        echo "inexact instructions in the compiled code" >&2
+        exit 1
+    fi
+    "$nvcc" $exact -Xcompiler -ffp-contract=off,-static-libstdc++,-static-libgcc -o "$program" tests/gpu/nv1_cuda_check.cu $objects \
         -lpthread -lm
 elif [ ! -x "$program" ]; then
     echo "no CUDA compiler (nvcc) and no $program built elsewhere" >&2
