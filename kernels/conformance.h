@@ -1,7 +1,7 @@
 /* conformance.h - one number per operation: a digest of what a backend makes of built-in inputs.
  *
  * The inputs come from a seeded generator and include zeros, subnormals, huge values and odd lengths. The expected
- * numbers were written by the scalar reference; they let a node ask, without a model and within a millisecond, whether
+ * numbers were written by the scalar reference; they let a node ask, without a model and within milliseconds, whether
  * compiler, processor and settings still obey NV1. They are not a proof: that is tests/kernels/.
  *
  * Threads: pure; any thread.
