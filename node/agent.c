@@ -19,7 +19,6 @@ enum { PURGE_INTERVAL_MS = 10 * 60 * 1000, PURGE_OPENINGS_MAX = 64, OVERLAY_ALIG
 struct agent {
     struct services s;
     struct ledger ledger;
-    struct effects effects;
     struct served_table served;
     struct requester requester;
     struct provider provider;
@@ -29,6 +28,7 @@ struct agent {
     struct mono purge_at;
     struct ledger_recovery recovered;                      /* reported with the first event */
     bool reported;
+    struct effects effects;                                /* last: its pages are not touched until they are used */
 };
 
 static size_t overlay_offset(void) { return (sizeof(struct agent) + OVERLAY_ALIGN - 1) / OVERLAY_ALIGN * OVERLAY_ALIGN; }
@@ -38,7 +38,7 @@ size_t agent_size(void) { return overlay_offset() + overlay_bytes(); }
 
 enum err agent_init(struct agent *a, const struct agent_config *c, struct store *store, struct mono now, struct wall wall)
 {
-    memset(a, 0, sizeof *a);
+    memset(a, 0, offsetof(struct agent, effects));
     struct services *s = &a->s;
     s->config = *c;
     if (s->config.token_deadline_ms == 0)

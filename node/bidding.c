@@ -4,8 +4,8 @@
  * trip measured on our own link (one never measured counts as average), in rounds of OFFER_PROVIDERS_MAX. Batch work, and
  * any work when fewer than OFFER_DIRECT_MIN providers are known, is gossiped on the model's topic as well.
  *
- * When it closes: interactive work as soon as everybody asked has answered, or BID_GRACE_MS after the first acceptable bid;
- * gossiped batch work BID_GRACE_BATCH_MS after it. Load is never read from adverts: it is what a bid or a refusal says.
+ * When it closes: interactive work as soon as everybody asked directly has answered and one bid is acceptable, or
+ * BID_GRACE_MS after the first acceptable bid; gossiped batch work BID_GRACE_BATCH_MS after it. Load is never read from adverts: it is what a bid or a refusal says.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -64,12 +64,12 @@ struct candidate {
     uint32_t rtt_us;
 };
 
-static bool has_failed(const struct ask *a, const struct node_id *node)
+static bool has_failed(const struct requester *r, const struct ask *a, const struct node_id *node)
 {
     for (uint32_t i = 0; i < a->failed_count; i++)
         if (node_id_equal(&a->failed[i], node))
             return true;
-    return false;
+    return trust_is_bad(&r->trust, r->s->now, node);
 }
 
 static struct asked *asked_find(struct ask *a, const struct node_id *node)
@@ -127,8 +127,10 @@ static size_t candidates(struct requester *r, struct ask *a, struct advert adver
             note_refusal(a, &d, &ad->node.id);
             continue;
         }
+        if (a->model_name[0] == 0)
+            memcpy(a->model_name, ad->model_name, sizeof a->model_name);
         uint32_t rtt = services_rtt_us(r->s, &ad->node.id);
-        struct candidate c = { ad, has_failed(a, &ad->node.id), rest_cost(a, ad->prices.input, ad->prices.output), rtt ? rtt : RTT_UNKNOWN_US };
+        struct candidate c = { ad, has_failed(r, a, &ad->node.id), rest_cost(a, ad->prices.input, ad->prices.output), rtt ? rtt : RTT_UNKNOWN_US };
         size_t at = count++;
         for (; at > 0 && candidate_compare(&c, &out[at - 1]) < 0; at--)
             out[at] = out[at - 1];
@@ -297,11 +299,12 @@ static bool choose(struct requester *r, struct ask *a, bool last_resort)
 void bidding_consider(struct requester *r, struct ask *a)
 {
     bool over = mono_reached(r->s->now, a->deadline), grace_over = mono_reached(r->s->now, a->grace_at);
-    bool wait_for_strangers = a->searching || (a->gossiped && (a->class == CLASS_BATCH || a->bid_count == 0));
+    bool wait_for_strangers = a->searching || a->gossiped;
     bool complete = everybody_answered(a) && !wait_for_strangers;
+    bool first_come = everybody_answered(a) && a->class == CLASS_INTERACTIVE;   /* strangers are not waited for if a friend has bid */
     if (grace_over)
         a->grace_at = MONO_NEVER;
-    if ((over || grace_over || complete) && choose(r, a, over || complete))
+    if ((over || grace_over || complete || first_come) && choose(r, a, over || complete))
         return;
     uint32_t asked = 0;
     if (a->bid_count == 0 && everybody_answered(a) && !over)
@@ -412,7 +415,7 @@ enum err requester_bid(struct requester *r, const struct node_id *from, struct b
     held.hash = hash_of("bid", m.body);
     held.cost = rest_cost(a, held.bid.price_input, held.bid.price_output);
     held.wait_us = (uint64_t)held.bid.first_token_ms * 1000 + services_rtt_us(r->s, from);
-    held.failed_before = has_failed(a, from);
+    held.failed_before = has_failed(r, a, from);
     keep_bid(r, a, &held);
     return OK;
 }

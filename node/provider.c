@@ -321,6 +321,14 @@ static struct work *work_free(struct provider *p)
     return NULL;
 }
 
+static bool has_work(const struct provider *p, const struct hash *terms)
+{
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        if (p->work[i].state != WORK_FREE && hash_equal(&p->work[i].hash, terms))
+            return true;
+    return false;
+}
+
 static struct decline refuse_credit(const struct services *s, enum credit_limit which, const struct terms *t)
 {
     return (struct decline){ .reason = which == CREDIT_NEWCOMERS ? DECLINE_CREDIT_NEWCOMERS : DECLINE_CREDIT_REQUESTER,
@@ -366,6 +374,8 @@ enum err provider_terms(struct provider *p, const struct node_id *from, struct b
         return e;
     struct hash hash = terms_hash(m.terms);
     struct reservation *v = reservation_of(p, &t.offer);
+    if (has_work(p, &hash))
+        return OK;                                         /* a repetition */
     if (v && !node_id_equal(&v->node, from))
         return ERR_KEY;
     struct prompt_msg prompt;

@@ -64,7 +64,7 @@ bool purchase_begin(struct requester *r, struct ask *a, const struct held_bid *b
         return false;                                      /* before anything is signed */
     *buy = (struct purchase){ .node = b->node, .base = a->tokens.count, .first_token_ms = b->bid.first_token_ms };
     terms_fill(r, a, b, &buy->terms);
-    enum err e = ledger_terms_sign(s->ledger, &buy->terms, NULL, s->wall, &terms, &buy->hash);
+    enum err e = ledger_terms_sign(s->ledger, &buy->terms, a->model_name[0] ? a->model_name : NULL, s->wall, &terms, &buy->hash);
     if (e) {
         effects_log(s->out, LOG_WARN, "terms.unsigned", "request %llu: %s", (unsigned long long)a->client.id, err_text(e));
         return false;
@@ -74,7 +74,7 @@ bool purchase_begin(struct requester *r, struct ask *a, const struct held_bid *b
     a->attempts++;
     a->state = ASK_AGREED;
     a->grace_at = MONO_NEVER;
-    a->deadline = mono_add_ms(s->now, (uint64_t)b->bid.first_token_ms * FIRST_TOKEN_FACTOR + FIRST_TOKEN_GRACE_MS);
+    a->deadline = mono_add_ms(s->now, buy->terms.validity_ms);
     if (!send_terms(r, a, b, &terms))
         a->deadline = s->now;                              /* signed but not sent: requester_step() closes it */
     return true;
@@ -92,9 +92,11 @@ enum err requester_terms_ok(struct requester *r, const struct node_id *from, str
         return OK;
     e = ledger_terms_countersigned(s->ledger, &m.terms, &m.sig);
     if (e)
-        return e;
-    if (a->state == ASK_AGREED)
+        return e == ERR_SIGNATURE ? e : OK;
+    if (a->state == ASK_AGREED) {
         a->state = ASK_RUNNING;
+        a->deadline = mono_add_ms(s->now, (uint64_t)a->buy.first_token_ms * FIRST_TOKEN_FACTOR + FIRST_TOKEN_GRACE_MS);
+    }
     if (!a->accepted) {
         struct agent_effect *f = effects_add(s->out, AGENT_CLIENT_ACCEPTED);
         f->u.accepted.client = a->client;
@@ -152,6 +154,8 @@ void purchase_failed(struct requester *r, struct ask *a, enum side fault, enum r
     close_job(r, a, b->received ? OUTCOME_PARTIAL : OUTCOME_FAILED, fault, why);
     if (b->received)
         a->parent = b->hash;
+    if (fault == SIDE_PROVIDER)
+        trust_failed(&r->trust, s->now, &b->node);
     if (a->failed_count < ATTEMPTS_MAX)
         a->failed[a->failed_count++] = b->node;
     if (a->cancelled)
@@ -281,6 +285,7 @@ static void purchase_finish(struct requester *r, struct ask *a, enum finish fini
     if (a->state == ASK_CANCELLING && !a->satisfied && finish == FINISH_CANCELLED) {
         close_job(r, a, OUTCOME_CANCELLED, SIDE_NONE, REASON_CLIENT_CANCEL);
     } else {
+        trust_delivered(&r->trust, &a->buy.node);
         close_job(r, a, OUTCOME_COMPLETE, SIDE_NONE, finish == FINISH_LENGTH ? REASON_LENGTH : REASON_STOP);
         a->finish = a->cancelled ? a->finish : finish;
     }

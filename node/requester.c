@@ -9,6 +9,7 @@ void requester_init(struct requester *r, struct services *s)
 {
     memset(r, 0, sizeof *r);
     r->s = s;
+    trust_init(&r->trust);
 }
 
 void requester_fini(struct requester *r)

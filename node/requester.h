@@ -33,6 +33,7 @@
 #include "node/offer.h"
 #include "node/services.h"
 #include "node/token_list.h"
+#include "node/trust.h"
 
 enum {
     ASKED_MAX = 16,                                        /* providers asked directly for one offer, in rounds of OFFER_PROVIDERS_MAX */
@@ -61,7 +62,7 @@ struct held_bid {
     struct node_id node;
     uint64_t cost;                                         /* of the whole rest at most, pico-credits */
     uint64_t wait_us;                                      /* first token as predicted, and one round trip */
-    bool failed_before;                                    /* this provider already failed this request: last resort */
+    bool failed_before;                                    /* this provider failed this request, or others lately: last resort */
 };
 
 struct purchase {                                          /* the job with the chosen provider */
@@ -83,6 +84,7 @@ struct ask {
     enum ask_state state;
     struct client_id client;
     struct hash model, nonce;
+    char model_name[MODEL_NAME_CHARS_MAX + 1];             /* as adverts call it; display only */
     uint8_t job_id[JOB_ID_BYTES];
     struct token_list tokens;                              /* prompt, then everything delivered */
     uint32_t prompt_count, output_max, stop_count, stop[STOP_IDS_MAX];
@@ -119,6 +121,7 @@ struct ask {
 
 struct requester {
     struct services *s;
+    struct trust trust;
     struct ask ask[JOBS_MAX];
 };
 

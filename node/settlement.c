@@ -200,7 +200,7 @@ enum err settlement_resync_ok(struct settlement *t, const struct node_id *from, 
     if (e == ERR_CHAIN)
         return OK;                                         /* had it already, or asked twice */
     if (e)
-        return e;
+        return e == ERR_SIGNATURE || e == ERR_EQUIVOCATION ? e : OK;
     if (m.more)
         send_resync(s, from, &peer);
     else if (ours == SIDE_PROVIDER)

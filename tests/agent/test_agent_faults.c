@@ -173,6 +173,26 @@ static void a_silent_provider_runs_into_the_deadline(void **state)
     world_free(w);
 }
 
+/* A cheap provider that promises and never delivers costs one deadline, not one per request. */
+static void a_broken_promise_is_remembered(void **state)
+{
+    (void)state;
+    struct world *w = mesh(3);
+    struct request q;
+    world_node(w, 1)->frozen = true;
+    ask(w, 1, 20, &q);
+    world_wait(w, 1, 5000);
+    assert_int_equal(world_client(w, 1)->state, CLIENT_DONE);
+    assert_int_equal(agent_counters(world_node(w, 0)->agent)->failovers, 1);
+    for (int i = 2; i < 6; i++) {
+        ask(w, i, 20, &q);
+        world_wait(w, i, 200);
+        world_assert_answer(w, i, &q);
+    }
+    assert_int_equal(agent_counters(world_node(w, 0)->agent)->failovers, 1);
+    world_free(w);
+}
+
 static void nobody_left(void **state)
 {
     (void)state;
@@ -414,6 +434,7 @@ int main(void)
         cmocka_unit_test(a_dead_provider_is_replaced),
         cmocka_unit_test(two_deaths_and_an_engine_failure),
         cmocka_unit_test(a_silent_provider_runs_into_the_deadline),
+        cmocka_unit_test(a_broken_promise_is_remembered),
         cmocka_unit_test(nobody_left),
         cmocka_unit_test(a_dead_requester_still_owes),
         cmocka_unit_test(a_lost_receipt_comes_again),
