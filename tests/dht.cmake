@@ -14,3 +14,8 @@ tm_test(NAME test_lookup SOURCES unit/test_lookup.c LINK tm_dht)
 tm_test(NAME test_gossip SOURCES unit/test_gossip.c LINK tm_dht)
 tm_test(NAME test_session SOURCES unit/test_session.c dht/hand.c LINK tm_dht_net)
 tm_test(NAME test_rumour SOURCES unit/test_rumour.c dht/hand.c LINK tm_dht_net)
+
+tm_fuzz(NAME fuzz_frame SOURCES fuzz/fuzz_frame.c LINK tm_dht)
+tm_fuzz(NAME fuzz_record SOURCES fuzz/fuzz_record.c LINK tm_dht)
+tm_fuzz(NAME fuzz_advert SOURCES fuzz/fuzz_advert.c LINK tm_dht)
+tm_fuzz(NAME fuzz_overlay SOURCES fuzz/fuzz_overlay.c LINK tm_dht_vectors)

@@ -3,9 +3,12 @@
 than the product's (hashlib, cryptography). Run it again only when the law changes; the tests read the file, not this.
 
     python3 tests/vectors/overlay/make.py > tests/vectors/overlay/overlay.txt
+    python3 tests/vectors/overlay/make.py corpus           # the fuzz corpora of tests/fuzz/corpus/ that are made of them
 """
 import hashlib
+import os
 import struct
+import sys
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -105,5 +108,57 @@ VECTORS = {
     "offer": frame(48, 9, pack([])),
 }
 
-for name, data in VECTORS.items():
-    print(name, data.hex())
+TYPES = [1, 2, 3, 4, 5, 16, 17, 18, 19, 20, 21, 32, 33, 34, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 64, 65, 66, 67, 72, 73]
+PEER_A, PEER_B, PEER_OUT, GREETING, UNKNOWN_IN, UNKNOWN_OUT, LAST_DIAL, STRANGER = range(8)
+RAW, BODY, TICK, UP, DOWN, VERB, PUB, RENAME = range(8)
+
+
+def step(what, link=0, arg=0, data=b""):
+    """One step of fuzz_overlay.c's script."""
+    return bytes([what | link << 3, arg]) + struct.pack(">H", len(data)) + data
+
+
+def body_of(kind, data, link=PEER_A):
+    return step(BODY, link, TYPES.index(kind), data)
+
+
+def scripts():
+    """Three, because each mutation of one costs a live overlay (0.5 ms)."""
+    nodes = pack([Raw(record(False)), Raw(record(True))])
+    values = pack([1, Raw(pack([[1000, Raw(advert())]])), Raw(nodes)])
+    store = pack([h("providers", MODEL), 1, 250, Raw(advert())])
+    hello = step(RAW, UNKNOWN_IN, 0, VECTORS["hello"]) + step(RAW, PEER_A, 0, VECTORS["hello"]) + \
+        step(RAW, STRANGER, 0, VECTORS["ping"]) + step(RAW, GREETING, 0, VECTORS["hello_ok"]) + step(TICK, 0, 200)
+    links = step(VERB, 0, 3) + step(UP, LAST_DIAL) + step(RAW, LAST_DIAL, 0, VECTORS["hello_ok"]) + step(DOWN, PEER_OUT) + \
+        step(DOWN, GREETING) + step(RENAME, PEER_A, 1) + step(RAW, PEER_A, 0, VECTORS["ping"]) + step(TICK, 0, 150) + \
+        step(RAW, PEER_B, 0, VECTORS["goaway"]) + step(VERB, 0, 4) + step(TICK, 0, 255) + step(VERB, 0, 5) + step(TICK, 0, 255)
+    walk = step(VERB, 0, 1) + step(TICK) + body_of(17, nodes) + body_of(21, values) + body_of(21, values, PEER_OUT) + \
+        step(UP, LAST_DIAL) + body_of(17, nodes, PEER_B) + step(VERB, 0, 2) + step(TICK, 0, 90) + body_of(17, nodes, PEER_OUT)
+    serve = body_of(16, pack([TARGET, 10])) + body_of(20, pack([h("providers", MODEL), 0])) + body_of(18, store) + \
+        body_of(18, store) + body_of(20, pack([h("providers", MODEL), 0]), PEER_B) + body_of(19, pack([1, SEQ]))
+    gossip = step(PUB, PEER_A, 2, pub()) + step(PUB, PEER_B, 2, pub()) + body_of(34, pack([h("gossip", pub())]), PEER_B) + \
+        body_of(33, pack([TARGET]), PEER_OUT) + step(VERB, 0, 0, b"offer") + step(PUB, PEER_OUT, 10, pub())
+    yield "links", hello + links
+    yield "walk", walk
+    yield "serve", serve + gossip
+
+
+def corpus(root):
+    for name, data in VECTORS.items():
+        kind = "record" if name.startswith("record") else "advert" if name == "advert" else "frame"
+        write(root, kind, name, data)
+    for name, data in scripts():
+        write(root, "overlay", name, data)
+
+
+def write(root, kind, name, data):
+    os.makedirs(os.path.join(root, kind), exist_ok=True)
+    with open(os.path.join(root, kind, name), "wb") as f:
+        f.write(data)
+
+
+if sys.argv[1:] == ["corpus"]:
+    corpus("tests/fuzz/corpus")
+else:
+    for name, data in VECTORS.items():
+        print(name, data.hex())
