@@ -8,7 +8,7 @@
  * Threads: none; call from the thread that owns the struct.
  * Time:    every call gets `now`; it may repeat but never goes back.
  * Effects: none.
- * Spec:    PROTO 3
+ * Spec:    PROTO 10
  */
 #ifndef TALLYMESH_NODE_ADMISSION_H
 #define TALLYMESH_NODE_ADMISSION_H

@@ -195,10 +195,12 @@ static bool within_rate(struct transport *t, struct peer_link *l, size_t bytes)
 {
     if (rate_take(&l->msgs, t->msgs_rate, t->now, 1) && rate_take(&l->bytes, t->bytes_rate, t->now, bytes))
         return true;
-    t->counters.dropped_rate++;
-    if (++l->rate_drops > t->limits.rate_drops_max && l->state == LINK_OPEN) {
-        t->counters.offence_rate++;
-        offence(t, &l->peer);
+    if (l->state == LINK_OPEN) {
+        t->counters.cut_rate++;
+        link_end(t, l);
+        if (l->connection != NO_SLOT)
+            connection_cut(&t->connections[l->connection]);
+        link_tell_down(t, l);
     }
     return false;
 }

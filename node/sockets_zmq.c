@@ -26,7 +26,6 @@ void transport_limits_default(struct transport_limits *out)
         .key_per_min = 12, .key_burst = 12,
         .bytes_per_s = PEER_BYTES_PER_S, .bytes_burst = PEER_BYTES_BURST,
         .msgs_per_s = PEER_MSGS_PER_S, .msgs_burst = PEER_MSGS_BURST,
-        .rate_drops_max = 2 * PEER_MSGS_BURST,
         .send_queue_max = 256, .recv_queue_max = 64,
         .undelivered_bytes_max = 64 * (FRAME_BYTES_MAX + 64) + 4 * SOCKET_BUFFER_BYTES,
         .handshake_ms = 4000, .dial_ms = HELLO_TIMEOUT_MS, .silent_ms = 4000 + HELLO_TIMEOUT_MS,

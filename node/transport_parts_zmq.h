@@ -72,7 +72,6 @@ struct peer_link {
     bool tell_up, tell_down;
     struct mono due;                       /* DIALLING: give up; ENDING: tell anyway; DEAD: forget */
     struct bucket bytes, msgs;
-    uint32_t rate_drops;
     /* inbound */
     uint8_t routing_id[ROUTING_ID_BYTES];
     char user_id[USER_ID_CHARS + 1];

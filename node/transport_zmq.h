@@ -20,7 +20,7 @@
  * Threads: one: every call from the thread that opened it. libzmq's own threads never touch our memory.
  * Time:    every call that needs it gets `now`; it may repeat but never goes back.
  * Effects: sockets; raises RLIMIT_NOFILE to its hard limit; seeds libc's rand() (see docs/threat-model.md, routing ids).
- * Spec:    PROTO 3
+ * Spec:    PROTO 10
  */
 #ifndef TALLYMESH_NODE_TRANSPORT_ZMQ_H
 #define TALLYMESH_NODE_TRANSPORT_ZMQ_H
@@ -40,9 +40,9 @@ struct transport_limits {
     uint32_t ip_connections_max;          /* open at once from one IPv4 address or IPv6 /64 */
     uint32_t ip_per_s, ip_burst;          /* new connections from one address */
     uint32_t key_per_min, key_burst;      /* new connections of one transport key */
-    uint32_t bytes_per_s, bytes_burst;    /* per link, before the core sees the frame. Inbound: over it is dropped. */
-    uint32_t msgs_per_s, msgs_burst;      /* Outbound: read later, so that TCP slows the sender. */
-    uint32_t rate_drops_max;              /* frames of one link dropped in excess of its rate before its key is refused */
+    uint32_t bytes_per_s, bytes_burst;    /* per link, before the core sees the frame. Outbound: read later, so that TCP */
+    uint32_t msgs_per_s, msgs_burst;      /* slows the sender. Inbound: ROUTER cannot wait for one peer, so the link ends:
+                                             links deliver in order or end. key_per_min limits how often that pays. */
     uint32_t send_queue_max;              /* frames waiting per link; over it transport_send says ERR_FULL */
     uint32_t recv_queue_max;
     uint32_t undelivered_bytes_max;       /* received on one connection without a whole message coming out: the answer to
@@ -81,10 +81,10 @@ struct transport_event {
     X(refused_ip_rate) X(refused_ip_count) X(refused_connections)   /* cut before the handshake */                     \
     X(refused_muted) X(refused_key_rate) X(refused_full) X(refused_malformed)   /* by ZAP */                           \
     X(handshakes_failed)                                                                                               \
-    X(cut_silent) X(cut_undelivered)                                                                                   \
-    X(offence_multipart) X(offence_oversize) X(offence_routing_id) X(offence_key_change) X(offence_rate)               \
+    X(cut_silent) X(cut_undelivered) X(cut_rate)                                                                                 \
+    X(offence_multipart) X(offence_oversize) X(offence_routing_id) X(offence_key_change)                             \
     X(offence_protocol)        /* libzmq cut a connection in mid-sentence: malformed, or beyond its size limit */      \
-    X(dropped_rate) X(dropped_muted) X(dropped_late)                                                                   \
+    X(dropped_muted) X(dropped_late)                                                                 \
     X(send_full) X(send_gone) X(gate_closed) X(paused_outbound)
 
 struct transport_counters {

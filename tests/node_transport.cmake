@@ -12,3 +12,5 @@ tm_test(NAME test_supervise SOURCES unit/test_supervise.c LINK tm_supervise)
 
 add_executable(bench_transport bench_transport.c)          # figures for docs/benchmarks.md, not a test
 target_link_libraries(bench_transport PRIVATE tm_transport)
+
+tm_script(NAME check_zmq_rules COMMAND ${CMAKE_SOURCE_DIR}/tests/check/zmq_rules.sh LABELS check)

@@ -304,44 +304,80 @@ static void slow(struct transport_limits *l)
     quick(l);
     l->msgs_per_s = 100;
     l->msgs_burst = 50;
-    l->rate_drops_max = 500;
-    l->frames_per_turn = 16;
 }
 
-static void a_flooder_is_slowed_then_refused_and_starves_nobody(void **state)
+static void over_the_rate_the_link_ends(void **state)
+{
+    (void)state;
+    struct rig_node n, *one = &n;
+    struct zmtp_raw r;
+    rig_open(&n, 1, slow);
+    void *s = rig_attacker(context, &n, 9, NULL, 0);
+    for (int i = 0; i < 200; i++)
+        zmq_send(s, "flood", 5, ZMQ_DONTWAIT);
+    rig_pump(&one, 1, 2000, &n.downs, 1);
+    rig_run(&n, 50);
+    assert_int_equal(n.downs, 1);                          /* no gap within a link: what passed is its beginning */
+    assert_in_range(n.frames, 50, 60);
+    assert_int_equal(rig_counter(&n, "cut_rate"), 1);
+    assert_int_equal(transport_counters(n.t)->muted_keys, 0);
+    assert_true(raw_in(&r, &n, 9, bytes_of(NULL, 0)));     /* may come back, as often as a key may */
+    zmtp_close(&r);
+    zmq_close(s);
+    rig_close(&n);
+}
+
+static void much_by_bytes(struct transport_limits *l)
+{
+    quick(l);
+    l->bytes_per_s = 1;
+    l->bytes_burst = 3 * FRAME_BYTES_MAX;
+}
+
+static void bytes_count_too(void **state)
+{
+    (void)state;
+    struct rig_node n, *one = &n;
+    rig_open(&n, 1, much_by_bytes);
+    void *s = rig_attacker(context, &n, 9, NULL, 0);
+    for (int i = 0; i < 4; i++)
+        send_all(s, FRAME_BYTES_MAX, 0);
+    rig_pump(&one, 1, 2000, &n.downs, 1);
+    assert_int_equal(n.frames, 3);
+    assert_int_equal(n.downs, 1);
+    zmq_close(s);
+    rig_close(&n);
+}
+
+static void short_turns(struct transport_limits *l) { l->frames_per_turn = 16; }
+
+static void a_flooder_starves_nobody(void **state)
 {
     (void)state;
     struct rig_node n, friend, *both[] = { &n, &friend };
-    rig_open(&n, 1, slow);
+    rig_open(&n, 1, short_turns);
     rig_open(&friend, 2, NULL);
     rig_dial(&friend, 1, &n);
     assert_ok(rig_send(&friend, 1, 8, 'h'));
     rig_pump(both, 2, 2000, &n.frames, 1);
+    uint64_t link = n.log[0].link, worst_us = 0;
     void *s = rig_attacker(context, &n, 9, NULL, 0);
-    size_t echoes = 0;
-    struct mono worst = { 0 };
-    for (int round = 0; round < 20; round++) {
-        for (int i = 0; i < 200; i++)
+    for (int round = 0; round < 18; round++) {
+        for (int i = 0; i < 200; i++)                      /* 3600 in all: within the burst, so nothing else stops him */
             zmq_send(s, "flood", 5, ZMQ_DONTWAIT);
         struct mono start = rig_now();
         size_t before = friend.frames;
-        assert_ok(rig_send(&n, n.log[0].link, 8, 'e'));
         assert_ok(rig_send(&friend, 1, 8, 'h'));
+        assert_ok(rig_send(&n, link, 8, 'e'));
         rig_pump(both, 2, 1000, &friend.frames, before + 1);
-        echoes += friend.frames - before;
-        worst.us = rig_now().us - start.us > worst.us ? rig_now().us - start.us : worst.us;
+        assert_int_equal(friend.frames, before + 1);
+        worst_us = rig_now().us - start.us > worst_us ? rig_now().us - start.us : worst_us;
     }
-    wait_counter(&n, "offence_rate", 1);
-    rig_pump(both, 2, 100, NULL, 0);
-    assert_int_equal(echoes, 20);
-    assert_true(worst.us < 500000);
-    size_t heard = 0;
-    for (size_t i = 0; i < n.log_count; i++)
-        heard += n.log[i].kind == TRANSPORT_FRAME && n.log[i].first == 'h';
-    assert_int_equal(heard, 21);
-    assert_true(n.frames - heard <= 50 + 100);             /* burst and about a second's worth */
-    assert_true(rig_counter(&n, "dropped_rate") >= 500);
-    assert_int_equal(friend.downs, 0);
+    rig_pump(both, 2, 300, NULL, 0);
+    assert_true(worst_us < 500000);
+    assert_true(n.frames >= 19 + 1000);                    /* he was served too, after all */
+    assert_int_equal(n.downs + friend.downs, 0);
+    assert_int_equal(rig_counter(&n, "cut_rate"), 0);
     zmq_close(s);
     rig_close(&friend);
     rig_close(&n);
@@ -520,7 +556,9 @@ int main(void)
         cmocka_unit_test(squatting_on_the_predictable_ids_is_harmless),
         cmocka_unit_test(processes_start_their_numbering_differently),
         cmocka_unit_test(a_stolen_routing_id_is_another_link),
-        cmocka_unit_test(a_flooder_is_slowed_then_refused_and_starves_nobody),
+        cmocka_unit_test(over_the_rate_the_link_ends),
+        cmocka_unit_test(bytes_count_too),
+        cmocka_unit_test(a_flooder_starves_nobody),
         cmocka_unit_test(a_dialled_link_waits_instead),
         cmocka_unit_test(a_full_queue_says_so),
         cmocka_unit_test(a_server_that_breaks_the_rules_is_left),
