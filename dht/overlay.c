@@ -230,7 +230,7 @@ void overlay_message(struct overlay *o, struct peer *peer, const struct frame *f
     case MSG_HELLO_OK:
     case MSG_PING:
     case MSG_PONG:
-    case MSG_GOAWAY: ENSURE(!"session.c has dealt with it"); break;
+    case MSG_GOAWAY: ENSURE(false); break;                     /* session.c has dealt with it */
     case MSG_OFFER:
     case MSG_BID:
     case MSG_DECLINE:

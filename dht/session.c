@@ -114,7 +114,7 @@ static void end_slot(struct overlay *o, struct peer *peer)
     case PEER_FREE:
     case PEER_STATE_COUNT: break;
     }
-    ENSURE(!"a slot in use");
+    ENSURE(false);                                         /* a slot in use is in one of the states above */
 }
 
 void session_drop(struct overlay *o, struct peer *peer, enum goaway reason)

@@ -1,7 +1,7 @@
-/* ask.h - the three halves of the requester among themselves: life of an ask, bidding, purchase. Not for others.
+/* ask.h - the four parts of the requester among themselves. Not for others.
  *
- * requester.c owns an ask's life and its clock, bidding.c finds somebody for the rest of it, purchase.c deals with the one
- * who was chosen.
+ * requester.c owns an ask's life and its clock, candidates.c knows who is worth asking, bidding.c finds somebody for the rest
+ * of it, purchase.c deals with the one who was chosen.
  */
 #ifndef TALLYMESH_NODE_ASK_H
 #define TALLYMESH_NODE_ASK_H
@@ -21,7 +21,25 @@ void ask_keep_opening(struct requester *r, struct ask *a);
 /* Delivers to the client unless it has enough. */
 void ask_tell_tokens(struct requester *r, struct ask *a, const uint32_t *tokens, uint32_t count);
 
+/* ---- candidates.c ---- */
+enum { ADVERTS_MAX = 32 };
+struct candidate {
+    const struct advert *advert;
+    bool failed;
+    uint64_t cost;
+    uint32_t rtt_us;
+};
+/* Providers worth asking, best first: those that did not fail lately, then by cost, then by round trip. Those whose advert
+ * already rules them out are remembered as refusals. out points into adverts. */
+size_t candidates_rank(struct requester *r, struct ask *a, struct advert adverts[ADVERTS_MAX], struct candidate out[ADVERTS_MAX]);
+/* Most the rest can cost at these prices; UINT64_MAX if that does not fit (and so fits no budget). */
+uint64_t candidate_cost(const struct ask *a, uint64_t price_in, uint64_t price_out);
+/* Failed this request before, or others lately. */
+bool candidate_is_bad(const struct requester *r, const struct ask *a, const struct node_id *node);
+
 /* ---- bidding.c ---- */
+/* Keeps the refusal if it is more telling than what is known so far. */
+void bidding_note_refusal(struct ask *a, const struct decline *d, const struct node_id *by);
 /* A signed offer for what is left of the ask, to whoever is known; the ask is OFFERED or has failed. */
 void bidding_start(struct requester *r, struct ask *a);
 /* Chooses if it is time to, asks more providers if all have declined, gives up if nobody is left. */

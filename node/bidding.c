@@ -13,7 +13,7 @@
 
 #include "node/ask.h"
 
-enum { OFFER_DIRECT_MIN = 3, ADVERTS_MAX = 32, RTT_UNKNOWN_US = 50 * 1000 };
+enum { OFFER_DIRECT_MIN = 3 };
 
 /* ---- refusals: which one does the client hear of? ---- */
 
@@ -32,7 +32,7 @@ static int telling(enum decline_reason r)
     return r != DECLINE_NONE;
 }
 
-static void note_refusal(struct ask *a, const struct decline *d, const struct node_id *by)
+void bidding_note_refusal(struct ask *a, const struct decline *d, const struct node_id *by)
 {
     if (telling(d->reason) <= telling(a->why_not.reason))
         return;
@@ -55,22 +55,7 @@ static void give_up(struct requester *r, struct ask *a)
     ask_fail(r, a, decline_err(d->reason), why);
 }
 
-/* ---- candidates ---- */
-
-struct candidate {
-    const struct advert *advert;
-    bool failed;
-    uint64_t cost;
-    uint32_t rtt_us;
-};
-
-static bool has_failed(const struct requester *r, const struct ask *a, const struct node_id *node)
-{
-    for (uint32_t i = 0; i < a->failed_count; i++)
-        if (node_id_equal(&a->failed[i], node))
-            return true;
-    return trust_is_bad(&r->trust, r->s->now, node);
-}
+/* ---- asking ---- */
 
 static struct asked *asked_find(struct ask *a, const struct node_id *node)
 {
@@ -79,67 +64,6 @@ static struct asked *asked_find(struct ask *a, const struct node_id *node)
             return &a->asked[i];
     return NULL;
 }
-
-/* Most the rest can cost at these prices; UINT64_MAX if that does not fit (and so fits no budget). */
-static uint64_t rest_cost(const struct ask *a, uint64_t price_in, uint64_t price_out)
-{
-    struct tokens t = { .in = a->tokens.count, .out = ask_rest(a) };
-    struct prices p = { .in = price_in, .out = price_out };
-    struct pico cost;
-    return amount_cost(&t, &p, &cost) == OK ? cost.v : UINT64_MAX;
-}
-
-static enum decline_reason advert_check(const struct ask *a, const struct advert *ad, uint64_t *have, uint64_t *limit)
-{
-    struct placement p = { .price_input = ad->prices.input, .price_output = ad->prices.output, .tier = (uint8_t)ad->tier,
-                           .energy_mj_per_1k = ad->energy_mj_per_1000 > UINT32_MAX ? UINT32_MAX : (uint32_t)ad->energy_mj_per_1000,
-                           .owner = ad->node.has_cert ? &ad->node.cert.owner : NULL };
-    memcpy(p.jurisdiction, ad->jurisdiction, sizeof p.jurisdiction);
-    *have = (uint64_t)a->tokens.count + ask_rest(a);
-    *limit = ad->context_tokens;
-    if (*have > *limit)
-        return DECLINE_CONTEXT;
-    return limits_check(&a->limits, &p, have, limit);
-}
-
-static int candidate_compare(const struct candidate *x, const struct candidate *y)
-{
-    if (x->failed != y->failed)
-        return x->failed ? 1 : -1;
-    if (x->cost != y->cost)
-        return x->cost < y->cost ? -1 : 1;
-    if (x->rtt_us != y->rtt_us)
-        return x->rtt_us < y->rtt_us ? -1 : 1;
-    return hash_compare(&x->advert->node.id.h, &y->advert->node.id.h);
-}
-
-/* Providers worth asking, best first. Those whose advert already rules them out are remembered as refusals. */
-static size_t candidates(struct requester *r, struct ask *a, struct advert adverts[ADVERTS_MAX], struct candidate out[ADVERTS_MAX])
-{
-    size_t known = overlay_providers(r->s->overlay, r->s->now, &a->model, adverts, ADVERTS_MAX), count = 0;
-    for (size_t i = 0; i < known; i++) {
-        const struct advert *ad = &adverts[i];
-        struct decline d = { .reason = DECLINE_NONE };
-        if (node_id_equal(&ad->node.id, overlay_self(r->s->overlay)))
-            continue;
-        d.reason = advert_check(a, ad, &d.have, &d.limit);
-        if (d.reason != DECLINE_NONE) {
-            note_refusal(a, &d, &ad->node.id);
-            continue;
-        }
-        if (a->model_name[0] == 0)
-            memcpy(a->model_name, ad->model_name, sizeof a->model_name);
-        uint32_t rtt = services_rtt_us(r->s, &ad->node.id);
-        struct candidate c = { ad, has_failed(r, a, &ad->node.id), rest_cost(a, ad->prices.input, ad->prices.output), rtt ? rtt : RTT_UNKNOWN_US };
-        size_t at = count++;
-        for (; at > 0 && candidate_compare(&c, &out[at - 1]) < 0; at--)
-            out[at] = out[at - 1];
-        out[at] = c;
-    }
-    return count;
-}
-
-/* ---- asking ---- */
 
 static void ask_one(struct requester *r, struct ask *a, const struct node_record *record)
 {
@@ -156,7 +80,7 @@ static size_t ask_round(struct requester *r, struct ask *a, uint32_t *out_asked)
 {
     struct advert adverts[ADVERTS_MAX];
     struct candidate c[ADVERTS_MAX];
-    size_t count = candidates(r, a, adverts, c);
+    size_t count = candidates_rank(r, a, adverts, c);
     *out_asked = 0;
     for (size_t i = 0; i < count && *out_asked < OFFER_PROVIDERS_MAX && a->asked_count < ASKED_MAX; i++) {
         if (asked_find(a, &c[i].advert->node.id))
@@ -379,7 +303,7 @@ static void keep_bid(struct requester *r, struct ask *a, const struct held_bid *
     if (k)
         k->state = take ? ASKED_BID : ASKED_DECLINED;
     if (!take) {
-        note_refusal(a, &d, &held->node);
+        bidding_note_refusal(a, &d, &held->node);
         turn_down(r, &held->node, &a->offer_hash);
     } else {
         a->bids[a->bid_count++] = *held;
@@ -413,9 +337,9 @@ enum err requester_bid(struct requester *r, const struct node_id *from, struct b
         if (node_id_equal(&a->bids[i].node, from))
             return OK;                                     /* one bid per provider; the first stands */
     held.hash = hash_of("bid", m.body);
-    held.cost = rest_cost(a, held.bid.price_input, held.bid.price_output);
+    held.cost = candidate_cost(a, held.bid.price_input, held.bid.price_output);
     held.wait_us = (uint64_t)held.bid.first_token_ms * 1000 + services_rtt_us(r->s, from);
-    held.failed_before = has_failed(r, a, from);
+    held.failed_before = candidate_is_bad(r, a, from);
     keep_bid(r, a, &held);
     return OK;
 }
@@ -432,7 +356,7 @@ enum err requester_decline(struct requester *r, const struct node_id *from, stru
         return OK;
     if (k && k->state == ASKED_SENT)
         k->state = ASKED_DECLINED;
-    note_refusal(a, &d, from);
+    bidding_note_refusal(a, &d, from);
     bidding_consider(r, a);
     return OK;
 }

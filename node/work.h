@@ -1,8 +1,17 @@
-/* work.h - the two halves of the provider among themselves: provider.c wins work, delivery.c does it. Not for others. */
+/* work.h - the three parts of the provider among themselves. Not for others.
+ *
+ * tender.c bids for work, provider.c keeps the table and accepts terms, delivery.c does the work.
+ */
 #ifndef TALLYMESH_NODE_WORK_H
 #define TALLYMESH_NODE_WORK_H
 
 #include "node/provider.h"
+
+/* ---- provider.c ---- */
+struct reservation *provider_reservation(struct provider *p, const struct hash *offer);    /* NULL if there is none */
+void provider_release(struct provider *p, struct reservation *v);          /* the slot is free, the one-time key wiped */
+void provider_decline(struct provider *p, const struct node_id *to, enum message_type type, const struct decline *d);
+struct credit_limits provider_credit(const struct services *s);
 
 /* ---- delivery.c ---- */
 /* Terms are signed by both sides and the prompt is open: sets up w and starts the engine. tokens are copied. */

@@ -310,10 +310,11 @@ static void a_lost_chunk_is_a_failed_provider(void **state)
 
 /* ---- cheats: a tap that holds the cheat's key and signs what it likes ---- */
 
+enum cheat_kind { CHEAT_OVERCOUNT, CHEAT_CHAIN, CHEAT_PRICE, CHEAT_SIGNATURE, CHEAT_TOKENS, CHEAT_CLAIM_OK, CHEAT_SILENT };
 struct cheat {
     struct world *w;
     int from;
-    enum { CHEAT_OVERCOUNT, CHEAT_CHAIN, CHEAT_PRICE, CHEAT_SIGNATURE, CHEAT_TOKENS, CHEAT_CLAIM_OK, CHEAT_SILENT } how;
+    enum cheat_kind how;
     uint64_t after;                                        /* from this claim on */
     int seen;
 };
@@ -387,7 +388,7 @@ static void a_cheating_provider_is_left(void **state)
     (void)state;
     for (int how = CHEAT_OVERCOUNT; how <= CHEAT_TOKENS; how++) {
         struct world *w = mesh(3);
-        struct cheat k = { w, 1, how, 2, 0 };
+        struct cheat k = { .w = w, .from = 1, .how = (enum cheat_kind)how, .after = 2 };
         struct request q;
         world_set_tap(w, (struct world_tap){ cheat, &k });
         ask(w, 1, 200, &q);
@@ -412,7 +413,7 @@ static void a_cheating_requester_gets_the_window(void **state)
     (void)state;
     for (int how = CHEAT_CLAIM_OK; how <= CHEAT_SILENT; how++) {
         struct world *w = mesh(1);
-        struct cheat k = { w, 0, how, 2, 0 };
+        struct cheat k = { .w = w, .from = 0, .how = (enum cheat_kind)how, .after = 2 };
         struct request q;
         world_set_tap(w, (struct world_tap){ cheat, &k });
         ask(w, 1, 1000, &q);
