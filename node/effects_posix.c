@@ -55,14 +55,47 @@ static bool copy_effect(struct held_effect *h)
     return false;
 }
 
+/* What promises nothing to anybody need not wait for the disk: the engine may read the prompt while the terms are being
+ * flushed, and a client may see its tokens before the claim over them is. Frames all wait, because their order on a link
+ * matters; so does what a client takes for an acknowledgement. */
+static bool promises_nothing(const struct agent_effect *e)
+{
+    switch (e->kind) {
+    case AGENT_RUN_START:
+    case AGENT_RUN_CANCEL:
+    case AGENT_CLIENT_TOKENS:
+    case AGENT_DIAL:
+    case AGENT_LOG:
+        return true;
+    case AGENT_SEND:
+    case AGENT_HANGUP:
+    case AGENT_MUTE:
+    case AGENT_CLIENT_ACCEPTED:
+    case AGENT_CLIENT_DONE:
+    case AGENT_CLIENT_FAILED:
+    case AGENT_HEADER_READY:
+    case AGENT_HEADER_FAILED:
+        return false;
+    }
+    return false;
+}
+
+static void append(struct held_list *list, struct held_effect *h)
+{
+    if (list->last)
+        list->last->next = h;
+    else
+        list->first = h;
+    list->last = h;
+}
+
 static void hold(struct node *n, const struct agent_effect *e)
 {
     struct held_effect *h = calloc(1, sizeof *h);
     if (h) {
         h->effect = *e;
         if (copy_effect(h)) {
-            *n->held_last = h;
-            n->held_last = &h->next;
+            append(promises_nothing(e) ? &n->free : &n->held, h);
             return;
         }
         free(h);
@@ -160,45 +193,58 @@ void node_take_effects(struct node *n)
         hold(n, &e);
 }
 
-void node_drop_held(struct node *n)
+static void drop(struct held_list *list)
 {
-    while (n->held_first) {
-        struct held_effect *h = n->held_first;
-        n->held_first = h->next;
+    while (list->first) {
+        struct held_effect *h = list->first;
+        list->first = h->next;
         free(h->copy);
         free(h);
     }
-    n->held_last = &n->held_first;
+    list->last = NULL;
+}
+
+void node_drop_held(struct node *n)
+{
+    drop(&n->free);
+    drop(&n->held);
+}
+
+/* Performs a whole list; what that causes is appended to fresh lists and has its own turn. */
+static void perform_all(struct node *n, struct held_list *list)
+{
+    struct held_list taken = *list;
+    *list = (struct held_list){ NULL, NULL };
+    for (struct held_effect *h = taken.first; h; h = h->next)
+        perform(n, &h->effect);
+    drop(&taken);
+}
+
+static void tell_links_down(struct node *n)
+{
+    struct link down[ARRAY_COUNT(n->down)];
+    uint32_t count = n->down_count;
+    memcpy(down, n->down, sizeof down);
+    n->down_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct agent_event e = { .kind = AGENT_OVERLAY };
+        e.u.overlay.kind = OVERLAY_LINK_DOWN;
+        e.u.overlay.link = down[i];
+        node_handle(n, &e);
+    }
 }
 
 /* Performing may itself make events (a run that cannot start, a link that is down), whose effects are committed in the
  * next round; the rounds end because each event ends something. */
 void node_settle(struct node *n)
 {
-    while (n->broken == OK && (n->held_first || n->store->dirty || n->down_count)) {
+    while (n->broken == OK && (n->free.first || n->held.first || n->store->dirty || n->down_count)) {
+        perform_all(n, &n->free);
         n->broken = store_commit(n->store);
         if (n->broken != OK)
             break;
-        struct held_effect *first = n->held_first;
-        n->held_first = NULL;
-        n->held_last = &n->held_first;
-        while (first) {
-            struct held_effect *h = first;
-            first = h->next;
-            perform(n, &h->effect);
-            free(h->copy);
-            free(h);
-        }
-        struct link down[ARRAY_COUNT(n->down)];
-        uint32_t count = n->down_count;
-        memcpy(down, n->down, sizeof down);
-        n->down_count = 0;
-        for (uint32_t i = 0; i < count; i++) {
-            struct agent_event e = { .kind = AGENT_OVERLAY };
-            e.u.overlay.kind = OVERLAY_LINK_DOWN;
-            e.u.overlay.link = down[i];
-            node_handle(n, &e);
-        }
+        perform_all(n, &n->held);
+        tell_links_down(n);
     }
     if (n->broken != OK) {
         node_drop_held(n);

@@ -428,7 +428,6 @@ int node_run(const struct config *c, const struct supervised *s)
     memset(n, 0, sizeof *n);
     n->config = c;
     n->supervised = s;
-    n->held_last = &n->held_first;
     n->started = mono_now();
     log_setup(c->log_level, strcmp(c->log_format, "json") == 0);
     enum err e = open_node(n, &why);

@@ -51,6 +51,7 @@ struct held_effect {
     void *copy;                                            /* bytes the effect points into; freed when performed */
     struct held_effect *next;
 };
+struct held_list { struct held_effect *first, *last; };
 
 struct node {
     const struct config *config;
@@ -69,7 +70,7 @@ struct node {
     uint32_t run_count;
     struct node_waiting waiting[NODE_WAITING_MAX];
     uint32_t waiting_count;
-    struct held_effect *held_first, **held_last;
+    struct held_list free, held;                           /* effects that need not, and that must, wait for the commit */
     struct link down[64];                                  /* links whose effects failed: the overlay is told next */
     uint32_t down_count;
     int wake_fd, signal_fd;
@@ -88,9 +89,9 @@ struct mono mono_now(void);
 struct wall wall_now(void);
 
 /* ---- effects_posix.c ---- */
-/* Takes all effects the agent has: performs them, or holds them (with copies) while the store is dirty. */
+/* Takes all effects the agent has, with copies of what they point to. */
 void node_take_effects(struct node *n);
-/* Commits, then performs what is held. On failure n->broken is set and nothing was performed. */
+/* Performs what promises nothing, commits, performs the rest. On failure n->broken is set and no promise has left. */
 void node_settle(struct node *n);
 void node_drop_held(struct node *n);
 
