@@ -65,6 +65,8 @@ enum {
     BID_GRACE_MS = 4,                      /* interactive: after the first acceptable bid, wait this long for a better one */
     BID_GRACE_BATCH_MS = 150,
     RESERVATION_MS = 2000,
+    QUEUE_MS_MAX = 20 * 1000,              /* everybody who could is busy: offered again until then */
+    QUEUE_RETRY_MS_MIN = 20, QUEUE_RETRY_MS_MAX = 500,
     TOKEN_DEADLINE_MS = 10 * 1000,         /* no token for this long: the provider is taken for dead */
     JOBS_MAX = 64,                         /* open jobs per side and node */
     ATTEMPTS_MAX = 5,                      /* providers tried for one request */

@@ -40,11 +40,39 @@ void bidding_note_refusal(struct ask *a, const struct decline *d, const struct n
     a->why_not_by = *by;
 }
 
+/* Requests that were turned away together must not come back together. */
+static uint32_t jitter(const struct requester *r, const struct ask *a)
+{
+    struct hasher h;
+    struct hash out;
+    hasher_init(&h, "jitter");
+    hasher_add(&h, bytes_of(a->job_id, sizeof a->job_id));
+    hasher_add_u64(&h, r->s->config.seed);
+    hasher_add_u64(&h, a->rounds);
+    hasher_finish(&h, &out);
+    return (uint32_t)out.b[0] | (uint32_t)out.b[1] << 8;
+}
+
+/* A full house is no answer: the offer is made again a little later, unless the client has waited long enough. */
+static bool queue(struct requester *r, struct ask *a)
+{
+    struct mono again = mono_add_ms(r->s->now, a->retry_ms + jitter(r, a) % a->retry_ms);
+    if (decline_err(a->why_not.reason) != ERR_CAPACITY || mono_reached(again, a->queue_until))
+        return false;
+    a->state = ASK_QUEUED;
+    a->deadline = again;
+    a->grace_at = MONO_NEVER;
+    a->retry_ms = a->retry_ms * 2 < QUEUE_RETRY_MS_MAX ? a->retry_ms * 2 : QUEUE_RETRY_MS_MAX;
+    return true;
+}
+
 static void give_up(struct requester *r, struct ask *a)
 {
     const struct decline *d = &a->why_not;
     char why[240];
     bidding_release(r, a, NULL);
+    if (queue(r, a))
+        return;
     if (d->reason == DECLINE_NONE) {
         ask_fail(r, a, ERR_NO_PROVIDER, a->failed_count ? "every provider of this model failed or is gone" : "no provider of this model answered");
         return;
@@ -100,7 +128,7 @@ static enum err offer_make(struct requester *r, struct ask *a)
     struct hash id;
     hasher_init(&h, "offer-id");
     hasher_add(&h, bytes_of(a->job_id, sizeof a->job_id));
-    hasher_add_u64(&h, a->attempts);
+    hasher_add_u64(&h, a->rounds++);
     hasher_finish(&h, &id);
     memcpy(o.id, id.b, sizeof o.id);
     a->commitment = o.commitment = terms_prompt_commitment(&a->nonce, a->tokens.ids, a->tokens.count);

@@ -85,6 +85,7 @@ static void ask_fill(struct ask *a, const struct request *q)
     a->limits = q->limits;
     a->grace_at = MONO_NEVER;
     a->deadline = MONO_NEVER;
+    a->retry_ms = QUEUE_RETRY_MS_MIN;
 }
 
 /* A free ask filled from q, or NULL when the client was told why not. */
@@ -108,6 +109,7 @@ static struct ask *ask_begin(struct requester *r, const struct request *q, bool 
         return NULL;
     }
     ask_fill(a, q);
+    a->queue_until = mono_add_ms(r->s->now, QUEUE_MS_MAX);
     return a;
 }
 
@@ -209,6 +211,9 @@ void requester_cancel(struct requester *r, struct client_id client, bool satisfi
     switch (a->state) {
     case ASK_OFFERED:
         bidding_release(r, a, NULL);
+        ask_done(r, a, satisfied ? FINISH_STOP : FINISH_CANCELLED);
+        break;
+    case ASK_QUEUED:
         ask_done(r, a, satisfied ? FINISH_STOP : FINISH_CANCELLED);
         break;
     case ASK_AGREED:
@@ -314,6 +319,9 @@ static void ask_wake(struct requester *r, struct ask *a)
     switch (a->state) {
     case ASK_OFFERED:
         bidding_consider(r, a);
+        break;
+    case ASK_QUEUED:
+        bidding_start(r, a);
         break;
     case ASK_AGREED:
     case ASK_RUNNING:

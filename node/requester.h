@@ -20,6 +20,7 @@
  *              v
  *            FREE
  *
+ *   OFFERED <-> QUEUED: all who could answer are busy; offered again with growing pauses, QUEUE_MS_MAX at most.
  *   LOCAL: own engine; FREE when it is done.
  *
  * Owns:    at most JOBS_MAX asks; their token lists.
@@ -43,12 +44,13 @@ enum {
 
 /* What is known in each state:
  *   ASK_OFFERED     offer is signed, its bytes are in `offer`; bids are collected until grace_at or deadline
+ *   ASK_QUEUED      whoever could answer has no free slot; offered again at deadline, until queue_until
  *   ASK_AGREED      our signature on terms is in the book, terms and prompt are sent; buy.terms is filled in
  *   ASK_RUNNING     both signatures on the terms are in the book
  *   ASK_CANCELLING  as RUNNING or AGREED, and CANCEL is sent: the provider's last claim is awaited
  *   ASK_CLOSING     the last claim is co-signed and the job ended in the book; the receipt is awaited
  *   ASK_LOCAL       our own engine runs it */
-enum ask_state { ASK_FREE, ASK_OFFERED, ASK_AGREED, ASK_RUNNING, ASK_CANCELLING, ASK_CLOSING, ASK_LOCAL };
+enum ask_state { ASK_FREE, ASK_OFFERED, ASK_QUEUED, ASK_AGREED, ASK_RUNNING, ASK_CANCELLING, ASK_CLOSING, ASK_LOCAL };
 
 enum asked_state { ASKED_DIALLING, ASKED_SENT, ASKED_DECLINED, ASKED_BID };
 struct asked {
@@ -97,7 +99,9 @@ struct ask {
     size_t offer_bytes;
     struct hash offer_hash, commitment;
     bool gossiped, searching;
-    struct mono deadline, grace_at;
+    struct mono deadline, grace_at, queue_until;
+    uint32_t rounds;                                       /* offers made for this request */
+    uint32_t retry_ms;                                     /* the next pause in the queue */
     struct asked asked[ASKED_MAX];
     uint32_t asked_count;
     struct held_bid bids[BIDS_MAX];

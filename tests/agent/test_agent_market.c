@@ -207,29 +207,28 @@ static void an_unknown_model_has_no_provider(void **state)
     world_free(w);
 }
 
-/* Four slots: four run, the fifth is told about capacity, and the slots come back. */
-static void slots_are_counted(void **state)
+/* Four slots: four run, the fifth waits its turn, the sixth loses patience at once when its client does. */
+static void a_full_house_makes_a_queue(void **state)
 {
     (void)state;
     struct world *w = mesh(1);
     world_start(w);
-    for (int i = 0; i < 5; i++) {
-        struct request q = world_request(w, i, 200);
-        world_ask(w, 0, i, &q);
+    struct request q[6];
+    for (int i = 0; i < 6; i++) {
+        q[i] = world_request(w, i, 200);
+        world_ask(w, 0, i, &q[i]);
     }
-    for (int i = 0; i < 5; i++)
-        world_wait(w, i, 5000);
-    int failed = 0;
-    for (int i = 0; i < 5; i++)
-        if (world_client(w, i)->state == CLIENT_FAILED) {
-            assert_int_equal(world_client(w, i)->error, ERR_CAPACITY);
-            failed++;
-        }
-    assert_int_equal(failed, 1);
-    struct request q = world_request(w, 9, 20);
-    world_ask(w, 0, 9, &q);
-    world_wait(w, 9, 3000);
-    assert_int_equal(world_client(w, 9)->state, CLIENT_DONE);
+    world_run_ms(w, 60);
+    assert_int_equal(world_client(w, 5)->state, CLIENT_WAITING);
+    assert_int_equal(world_client(w, 5)->count, 0);
+    world_cancel(w, 5, false);
+    world_run_ms(w, 5);
+    assert_int_not_equal(world_client(w, 5)->state, CLIENT_WAITING);
+    for (int i = 0; i < 5; i++) {
+        world_wait(w, i, 30000);
+        assert_int_equal(world_client(w, i)->state, CLIENT_DONE);
+        world_assert_answer(w, i, &q[i]);
+    }
     world_free(w);
 }
 
@@ -381,7 +380,7 @@ int main(void)
         cmocka_unit_test(a_credit_limit_is_named),
         cmocka_unit_test(placement_is_respected),
         cmocka_unit_test(an_unknown_model_has_no_provider),
-        cmocka_unit_test(slots_are_counted),
+        cmocka_unit_test(a_full_house_makes_a_queue),
         cmocka_unit_test(gossip_reaches_one_provider),
         cmocka_unit_test(batch_work_is_gossiped),
         cmocka_unit_test(local_is_free),
