@@ -108,6 +108,7 @@ END = [
 ]
 LESSON = [
     "<H> had learned that {a thing is worth more when it is shared|asking for help is not the same as being weak|the longest way is shorter with a friend|small steps also arrive|being small is no reason to think small}.",
+    "<H> had learned that {two heads can carry more than one|the truth is lighter than a secret|one must begin before one is ready|what looks useless may only be early|a friend is worth more than a prize|nobody is too old to learn something}.",
     "\"{Next time|From now on},\" said <h>, \"I will {ask sooner|start earlier|listen first|bring a friend|believe you}.\"",
     "And <h> {understood|saw now} that {the best part had been the way there|nobody has to do everything alone|one can be afraid and brave at the same time|a kind word weighs nothing and carries far}.",
     "",
@@ -128,16 +129,15 @@ THEME_END = [
     "\"{Now I know|I think I see},\" said <h>. \"<M> is <m.is>.\"",
 ]
 SECOND_THING = [
-    "Beside <t> lay <u.a>, {which nobody had asked for|and <h> took that too|which turned out to be useful later}.",
-    "In <h.his> bag <h.he> had only <u.a>, {and nobody knew why|in case it was needed|which had belonged to <h.his> grandmother}.",
-    "On the way <h.he> found <u.a> {in the grass|by the road|under a bench} and {put it in <h.his> pocket|took it along|thought that it might be useful}.",
-    "\"Take this,\" said <o>, and gave <h.him> <u.a>. \"{You will know when you need it|It brings luck, or at least it does no harm}.\"",
+    "<H> never went anywhere without <u.a>, {and nobody knew why|in case it was needed|which had belonged to <h.his> grandmother}.",
+    "<H> also owned <u.a>{, which was never of any use|, and was a little proud of it| and had never found out what it was for}.",
+    "That morning <h.he> had found <u.a> {in the grass|by the road|under a bench} and {taken it along|thought that it might be useful}.",
+    "<P.in> there was also <u.a>, but {nobody paid any attention to it|that comes later|it belonged to nobody}.",
 ]
 SECOND_USE = [
-    "That was when <u> {came in useful|turned out to be just what was needed|saved the day}.",
-    "Then <h> remembered <u>{|. It had been there all the time}.",
-    "With the help of <u>, {it worked at last|it was not so hard any more}.",
-    "In the end <u> and <t> {stood side by side|belonged together, as everyone could see|were both taken home}.",
+    "And <u>? {It came in useful after all|It had been there all the time|Without it, everything would have gone wrong}.",
+    "Without <u> {it would never have worked|none of this would have happened}.",
+    "{In the end|And so} <u> and <t> {stood side by side|belonged together, as everyone could see|were both taken home}.",
 ]
 BED_END = ["And then {everyone|<h>} {fell asleep|went to sleep}, and {so should you|the moon kept watch|so can you}. Good night.",
            "The {moon|last lamp} {went behind a cloud|went out}, and <p.in> everybody slept. Good night."]
@@ -220,8 +220,8 @@ FEAR = [OPEN,
         END]
 
 MEND = [OPEN, TRAIT,
-        ["One day <t> {broke|stopped working|fell down and broke}. It was <t.a> that {everybody needed|had been there for a hundred years|<h> had from <h.his> grandfather}.",
-         "<P.ina> there was <t.a> that {nobody could mend|had not worked for years}. {Everyone had tried.|People had got used to it.}"],
+        ["One day <t.full> {broke|stopped working|fell down and broke}. {Everybody needed it|It had been there for a hundred years|<H> had it from <h.his> grandfather}{.|, and now it was in pieces.}",
+         "<P.in> there was <t.a> that {nobody could mend|had not worked for years}. {Everyone had tried.|People had got used to it.}"],
         ["\"{Throw it away|Buy a new one|It is no use},\" said {the neighbours|everyone}. But <h> {shook <h.his> head|would not hear of it|took it home}.",
          "\"Let me try,\" said <h>. {Some people laughed.|People smiled at each other.|Nobody had a better idea.}"],
         ["<H.he> worked {all night|for three days|until the candle was gone}. {The first try made it worse.|The first try was no good.} {So was the second.|The second was not much better.}",
@@ -230,7 +230,7 @@ MEND = [OPEN, TRAIT,
          "At last <h.he> asked <o.intro> for help, {which was harder than the work|and that was the cleverest thing <h.he> did that week}."],
         ["Together they {tried again|turned it the right way round|tied it with string}. {Click!|There was a small sound.|It coughed once.} And then {it worked|it was whole again|it ran as if nothing had happened}.",
          "Piece by piece they put <t> together again. {It did not look new, but it worked.|It looked a little crooked, and it was better than before.}"],
-        ["\"{It has a crack now|One can see where it was broken},\" said <h>. \"{That is how one knows that somebody cared|So has everyone},\" said <o>.",
+        ["\"{It has a crack now,\" said <h>. \"So has everyone|One can see where it was broken,\" said <h>. \"That is how one knows that somebody cared},\" said <o>.",
          "{Everybody came to see it.|The people who had laughed came to shake hands.|That evening there was a small feast.} \"How did you do it?\" they asked. \"{Slowly|Together|With string},\" said <h>."],
         LESSON, END]
 
@@ -244,7 +244,7 @@ RACE = [OPEN,
         ["But {near the end|at the bridge|in the mud}, <o> {slipped and fell|got stuck|hurt a foot}. <H> could have {run past|won easily}. {Everyone held their breath.|The finish was already in sight.}",
          "Then <h> saw <o> {lying by the road|up to the waist in the mud}. {Nobody else had noticed.|The finish was only a few steps away.}"],
         ["<H> stopped. \"{Come|Take my hand|Lean on me},\" <h.he> said. And so they {crossed the line together|came in side by side, the very last of all}.",
-         "\"{Winning alone is dull|The prize can wait},\" said <h>, and {pulled <o> out|helped <o> up}. They {walked|limped} to the end arm in arm."],
+         "\"{Winning alone is dull|The prize can wait},\" said <h>, and {gave <o> a hand|helped <o> up}. They {walked|limped} to the end arm in arm."],
         ["The judge {scratched his head|did not know what to do}. {In the end they both got <t>|At last <t> was given to both of them}, {and they had it by turns|one half of the year each|and they shared it like brothers and sisters}.",
          "Somebody else won <t> that day. But {nobody remembers the name of the winner|the people clapped longest for those two}."],
         ["\"Why did you stop?\" asked <o> later. \"{You would have done the same|I was out of breath anyway},\" said <h>. <O> {thought about that for a long time|was not so sure, but wanted to be}.", "After that, <o> {never laughed at anyone again|trained together with <h> every morning}."],
@@ -276,14 +276,14 @@ TALLY = [OPEN,
          ["They put the two halves {together|side by side}, and every notch {met its other half|matched}. {Neither said a word, and neither had to.|\"Paid,\" said <h>. \"Paid,\" said <o>.}",
           "\"I have my half,\" said <o>. \"Have you yours?\" They held them together, and {the wood closed as if it had never been split|not a hair would have fitted between them}."],
          ["They {burned the stick in the stove|hung the stick over the door} and ate <f>. The next time {they needed no stick|a short stick was enough}.",
-          "\"{Why did you trust me?|Were you worried?}\" asked <o>. \"{I did not have to trust you. I had the stick|A little},\" said <h>. \"{Now I trust you|But less every day}.\""],
+          "\"{Why did you trust me?\" asked <o>. \"I did not have to. I had the stick|Were you worried?\" asked <o>. \"A little},\" said <h>. \"{But now I trust you|It was a long wait|Next time a handshake will do}.\""],
          END]
 
 SOUP = [OPEN,
         ["It had been a {hard|dry|long} year <p.in>, and {nobody had much to eat|the cupboards were empty}. {Everyone hid the little they had.|Nobody invited anybody any more.}",
          "One {winter|autumn} there was so little to eat <p.in> that {even the mice moved away|people counted their peas}."],
         ["Then <h> put a {large|big} pot on the square, filled it with water and put <t.a> in it. \"{What will that be?|What are you doing?}\" asked <o.intro>.",
-         "<H> owned nothing but <t.a>. \"It will have to do,\" <h.he> said, and {put it in a pot with water|put on a pot}. <O.intro> stopped to watch."],
+         "<H> owned nothing but <t.a>. \"It will have to do,\" <h.he> said, and {put it in a pot with water|hung a pot over the fire, with that in it}. <O.intro> stopped to watch."],
         ["\"{The best soup in the world|Soup},\" said <h>. \"It is nearly perfect. Only {a carrot|an onion|a little salt} is missing.\" {<O> happened to have one.|<O> ran home and fetched it.}",
          "\"{Soup|Supper for everyone},\" said <h>. \"{A potato would not hurt|If only somebody had an onion}.\" \"{I have one|Mine is very small},\" said <o>, {and went red|and ran}."],
         ["Then a {neighbour|child|stranger} brought {three beans|a turnip|a piece of bacon}, and somebody else {had some salt|had flour|had herbs from the garden}. {The soup became thicker and thicker.|Soon the spoon stood upright.}",
@@ -378,7 +378,7 @@ SHORT = [["One day, <h.intro> found <t.a> <p.in>.", "<H.intro> had <t.a> and did
           "They never found out what it was for, {but they had a lovely time|and it did not matter}."]]
 
 # things that want something themselves
-OBJ_OPEN = ["Once upon a time, there was <t.a>{| called <t.name>} that {wanted to see the world|felt useless|was tired of standing on a shelf|had never been outside|dreamed of the sea}.",
+OBJ_OPEN = ["Once upon a time, there was <t.a> that {wanted to see the world|felt useless|was tired of standing on a shelf|had never been outside|dreamed of the sea}.",
             "<P.ina>, where <p.see>, there {was|stood|lay} <t.a>. {It had been there for years.|Nobody noticed it.|It was not like the others: it could think.}",
             "There was once <t.a> that nobody {wanted|used|needed} any more. It {stood|lay} <p.in> and {waited|thought about better days}."]
 THING_HERO = [OBJ_OPEN,
@@ -554,9 +554,11 @@ def story(rng, hero=None, other=None, thing_=None, second=None, where=None, them
     if trait:
         parts.insert(1, say(rng, trait, slots))
     if second:
-        at = max(2, len(parts) * 2 // 5)
-        parts.insert(at, say(rng, rng.choice(SECOND_THING), slots))
-        parts.insert(min(len(parts) - 1, at + 3), say(rng, rng.choice(SECOND_USE), slots))
+        if thing_hero or short:
+            parts.append(say(rng, rng.choice(SECOND_USE), slots))
+        else:
+            parts.insert(1, say(rng, rng.choice(SECOND_THING), slots))
+            parts.insert(len(parts) - 1, say(rng, rng.choice(SECOND_USE), slots))
     if theme:
         parts.insert(1, say(rng, rng.choice(THEME_OPEN), slots))
         ends = THEME_END if "is" in theme.more else [THEME_END[0], THEME_END[2]]

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 import train_tokenizer
 
 SHAPE = dict(dim=256, layers=6, heads=4, kv_heads=2, ffn=768, context=1024, base=10000.0, eps=1e-5)
-ROW, TOKENS_PER_STEP = 512, 8192                       # every eighth step has rows of 2 * ROW
+ROW, TOKENS_PER_STEP = 512, 4096                       # every eighth step has rows of 2 * ROW
 POOL = 256                                             # documents to choose from when a row is filled
 
 
