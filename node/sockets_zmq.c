@@ -23,8 +23,9 @@ void transport_limits_default(struct transport_limits *out)
         .connections_max = 2 * PEERS_MAX,
         .outbound_max = PEERS_MAX,
         .ip_connections_max = PEERS_MAX / 2, .ip_per_s = 32, .ip_burst = PEERS_MAX / 2,
-        .key_per_min = 12, .key_burst = 12,
-        .bytes_per_s = PEER_BYTES_PER_S, .bytes_burst = PEER_BYTES_BURST,
+        .key_per_min = 20, .key_burst = 30,
+        /* A model header that we asked for comes as fast as the line allows, and may come on a link that we did not dial. */
+        .bytes_per_s = PEER_BYTES_PER_S, .bytes_burst = PEER_BYTES_BURST + HEADER_BYTES_MAX,
         .msgs_per_s = PEER_MSGS_PER_S, .msgs_burst = PEER_MSGS_BURST,
         .send_queue_max = 256, .recv_queue_max = 64,
         .undelivered_bytes_max = 64 * (FRAME_BYTES_MAX + 64) + 4 * SOCKET_BUFFER_BYTES,

@@ -118,8 +118,8 @@ static void a_guessed_routing_id_costs_a_restart(void **state)
     (void)state;
     struct rig_node n;
     struct zmtp_raw squatter;
+    pid_t pid = service_start(0);                          /* before we have threads: a fork copies their locks, not them */
     rig_open(&n, 2, NULL);
-    pid_t pid = service_start(0);
     uint32_t next = shared->routing_id_base + 1;           /* the first was the transport's own */
     uint8_t id[5] = { 0, (uint8_t)(next >> 24), (uint8_t)(next >> 16), (uint8_t)(next >> 8), (uint8_t)next };
     assert_true(raw_in(&squatter, 9, bytes_of(id, sizeof id)));
@@ -140,8 +140,8 @@ static void a_memory_bomb_stops_at_the_cap(void **state)
     struct rig_node n;
     struct zmtp_raw bomber;
     static uint8_t part[32 * 1024];
-    rig_open(&n, 2, NULL);
     pid_t pid = service_start((uint64_t)CAP_MIB << 20);
+    rig_open(&n, 2, NULL);
     assert_true(is_served(&n, 5000));
     assert_true(raw_in(&bomber, 9, bytes_of(NULL, 0)));
     size_t sent = 0;
