@@ -63,6 +63,7 @@ enum {
     BIDS_MAX = 16,                         /* kept per offer */
     BID_WINDOW_MS = 2000,                  /* no acceptable bid by then: the offer failed */
     BID_GRACE_MS = 4,                      /* interactive: after the first acceptable bid, wait this long for a better one */
+    BID_GRACE_CHEAPER_MS = 50,             /* the same while somebody who advertises a lower price is silent */
     BID_GRACE_BATCH_MS = 150,
     RESERVATION_MS = 2000,
     QUEUE_MS_MAX = 20 * 1000,              /* everybody who could is busy: offered again until then */

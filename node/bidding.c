@@ -5,7 +5,8 @@
  * any work when fewer than OFFER_DIRECT_MIN providers are known, is gossiped on the model's topic as well.
  *
  * When it closes: interactive work as soon as everybody asked directly has answered and one bid is acceptable, or
- * BID_GRACE_MS after the first acceptable bid; gossiped batch work BID_GRACE_BATCH_MS after it. Load is never read from adverts: it is what a bid or a refusal says.
+ * BID_GRACE_MS after the first acceptable bid - BID_GRACE_CHEAPER_MS while somebody who advertises a lower price has not
+ * answered, so that a busy moment does not decide the price; gossiped batch work BID_GRACE_BATCH_MS after it. Load is never read from adverts: it is what a bid or a refusal says.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -93,10 +94,11 @@ static struct asked *asked_find(struct ask *a, const struct node_id *node)
     return NULL;
 }
 
-static void ask_one(struct requester *r, struct ask *a, const struct node_record *record)
+static void ask_one(struct requester *r, struct ask *a, const struct candidate *c)
 {
+    const struct node_record *record = &c->advert->node;
     struct asked *k = &a->asked[a->asked_count++];
-    *k = (struct asked){ record->id, ASKED_SENT };
+    *k = (struct asked){ record->id, ASKED_SENT, c->cost };
     if (services_send(r->s, &record->id, MSG_OFFER, bytes_of(a->offer, a->offer_bytes)))
         return;
     enum err e = overlay_open(r->s->overlay, r->s->now, r->s->wall, record);
@@ -113,7 +115,7 @@ static size_t ask_round(struct requester *r, struct ask *a, uint32_t *out_asked)
     for (size_t i = 0; i < count && *out_asked < OFFER_PROVIDERS_MAX && a->asked_count < ASKED_MAX; i++) {
         if (asked_find(a, &c[i].advert->node.id))
             continue;
-        ask_one(r, a, &c[i].advert->node);
+        ask_one(r, a, &c[i]);
         ++*out_asked;
     }
     return count;
@@ -158,7 +160,7 @@ void bidding_start(struct requester *r, struct ask *a)
     a->asked_count = a->bid_count = 0;
     a->why_not = (struct decline){ .reason = DECLINE_NONE };
     a->deadline = mono_add_ms(s->now, BID_WINDOW_MS);
-    a->grace_at = MONO_NEVER;
+    a->grace_at = a->first_bid_at = MONO_NEVER;
     a->gossiped = a->searching = false;
     enum err e = a->tokens.count > PROMPT_TOKENS_MAX ? ERR_TOO_LARGE : offer_make(r, a);
     if (e) {
@@ -248,8 +250,28 @@ static bool choose(struct requester *r, struct ask *a, bool last_resort)
     return false;
 }
 
+/* Somebody who advertises a lower price than the best bid has not answered yet. */
+static bool cheaper_is_awaited(const struct ask *a)
+{
+    uint64_t best = UINT64_MAX;
+    for (uint32_t i = 0; i < a->bid_count; i++)
+        best = !a->bids[i].failed_before && a->bids[i].cost < best ? a->bids[i].cost : best;
+    for (uint32_t i = 0; i < a->asked_count; i++)
+        if ((a->asked[i].state == ASKED_SENT || a->asked[i].state == ASKED_DIALLING) && a->asked[i].cost < best)
+            return true;
+    return false;
+}
+
+/* How long bids are waited for after the first acceptable one. */
+static struct mono grace_end(const struct ask *a)
+{
+    uint32_t ms = a->class == CLASS_BATCH ? BID_GRACE_BATCH_MS : cheaper_is_awaited(a) ? BID_GRACE_CHEAPER_MS : BID_GRACE_MS;
+    return a->bid_count ? mono_add_ms(a->first_bid_at, ms) : MONO_NEVER;
+}
+
 void bidding_consider(struct requester *r, struct ask *a)
 {
+    a->grace_at = grace_end(a);
     bool over = mono_reached(r->s->now, a->deadline), grace_over = mono_reached(r->s->now, a->grace_at);
     bool wait_for_strangers = a->searching || a->gossiped;
     bool complete = everybody_answered(a) && !wait_for_strangers;
@@ -336,7 +358,7 @@ static void keep_bid(struct requester *r, struct ask *a, const struct held_bid *
     } else {
         a->bids[a->bid_count++] = *held;
         if (!held->failed_before)
-            a->grace_at = mono_min(a->grace_at, mono_add_ms(r->s->now, a->class == CLASS_BATCH ? BID_GRACE_BATCH_MS : BID_GRACE_MS));
+            a->first_bid_at = mono_min(a->first_bid_at, r->s->now);
     }
     bidding_consider(r, a);
 }

@@ -168,6 +168,8 @@ void purchase_failed(struct requester *r, struct ask *a, enum side fault, enum r
         ask_fail(r, a, ERR_PEER_GONE, "too many providers failed in the middle of the answer");
     else {
         s->counters.failovers++;
+        a->queue_until = mono_add_ms(s->now, QUEUE_MS_MAX);
+        a->retry_ms = QUEUE_RETRY_MS_MIN;
         bidding_start(r, a);
     }
 }

@@ -83,7 +83,7 @@ static void ask_fill(struct ask *a, const struct request *q)
     a->seed = q->seed;
     a->class = q->class;
     a->limits = q->limits;
-    a->grace_at = MONO_NEVER;
+    a->grace_at = a->first_bid_at = MONO_NEVER;
     a->deadline = MONO_NEVER;
     a->retry_ms = QUEUE_RETRY_MS_MIN;
 }

@@ -56,6 +56,7 @@ enum asked_state { ASKED_DIALLING, ASKED_SENT, ASKED_DECLINED, ASKED_BID };
 struct asked {
     struct node_id node;
     enum asked_state state;
+    uint64_t cost;                                         /* of the whole rest at most, as advertised */
 };
 
 struct held_bid {
@@ -99,7 +100,9 @@ struct ask {
     size_t offer_bytes;
     struct hash offer_hash, commitment;
     bool gossiped, searching;
-    struct mono deadline, grace_at, queue_until;
+    struct mono deadline, queue_until;
+    struct mono first_bid_at;                              /* first acceptable bid; MONO_NEVER: none yet */
+    struct mono grace_at;                                  /* when bids are waited for no longer */
     uint32_t rounds;                                       /* offers made for this request */
     uint32_t retry_ms;                                     /* the next pause in the queue */
     struct asked asked[ASKED_MAX];

@@ -108,6 +108,33 @@ static void the_cheapest_of_three_wins(void **state)
     world_free(w);
 }
 
+struct slow { int node, left; struct world *w; };
+static bool lose_first_bid(int from, int to, uint32_t type, uint8_t *body, size_t *len, void *ctx)
+{
+    struct slow *k = ctx;
+    (void)to; (void)body; (void)len;
+    return type != MSG_BID || from != k->node || k->left-- <= 0;
+}
+
+/* The cheapest does not answer: the next one is taken after a moment, not after the whole window. */
+static void a_silent_cheap_provider_costs_a_moment(void **state)
+{
+    (void)state;
+    struct world *w = mesh(3);
+    struct slow k = { 1, 1, w };
+    world_start(w);
+    world_set_tap(w, (struct world_tap){ lose_first_bid, &k });
+    struct request q = world_request(w, 1, 10);
+    world_ask(w, 0, 1, &q);
+    world_wait(w, 1, 1000);
+    struct client *c = world_client(w, 1);
+    uint64_t waited = c->first_token.us - c->began.us;
+    assert_true(waited > BID_GRACE_CHEAPER_MS * 1000 && waited < BID_GRACE_CHEAPER_MS * 1000 + 10000);
+    world_run_ms(w, 50);
+    assert_int_equal(world_receipts(w, 2), 1);
+    world_free(w);
+}
+
 static void expect_failure(struct world *w, const struct request *q, enum err error, const char *says)
 {
     world_ask(w, 0, (int)q->client.id, q);
@@ -376,6 +403,7 @@ int main(void)
         cmocka_unit_test(a_stop_token_ends_it),
         cmocka_unit_test(lengths_around_a_claim),
         cmocka_unit_test(the_cheapest_of_three_wins),
+        cmocka_unit_test(a_silent_cheap_provider_costs_a_moment),
         cmocka_unit_test(a_price_cap_refuses),
         cmocka_unit_test(a_credit_limit_is_named),
         cmocka_unit_test(placement_is_respected),
