@@ -6,7 +6,8 @@
 scratch=$(mktemp -d)
 export TALLY_TESTNET_STATE=$scratch/state TALLY_TESTNET=e2e
 . "$(dirname "${BASH_SOURCE[0]}")/../../testnet/common.sh"
-python=${TALLY_TEST_PYTHON:-python3}
+python=${TALLY_TEST_PYTHON:-$root/build/venv/bin/python}
+command -v "$python" >/dev/null || python=python3
 spare_pids=()
 
 cleanup() {
