@@ -255,22 +255,27 @@ void overlay_message(struct overlay *o, struct peer *peer, const struct frame *f
 
 /* ---- time ---- */
 
+/* With few peers a bootstrap node is asked again and again; with enough, now and then: two halves of a mesh that lost each
+ * other for long have nobody else in common. */
+static struct mono next_bootstrap(const struct overlay *o, const struct boot *b)
+{
+    uint32_t doublings = b->tries < 6 ? b->tries : 6;
+    if (o->peers.counts[PEER_UP] < BOOTSTRAP_PEERS_MIN)
+        return mono_add_ms(o->now, (uint64_t)ROUTING_RETRY_MS << doublings);
+    return mono_add_ms(o->now, routing_is_small(&o->routing) ? BOOTSTRAP_AGAIN_SMALL_MS : BOOTSTRAP_AGAIN_MS);
+}
+
 static void tick_bootstrap(struct overlay *o)
 {
-    if (o->peers.counts[PEER_UP] >= BOOTSTRAP_PEERS_MIN)
-        return;
     for (size_t i = 0; i < BOOTSTRAPS_MAX; i++) {
         struct boot *b = &o->boots[i];
         if (!b->used || !mono_reached(o->now, b->next_try) || !outbox_has_room(&o->out, 8, 1024))
             continue;
-        uint32_t doublings = b->tries < 6 ? b->tries : 6;
-        b->next_try = mono_add_ms(o->now, (uint64_t)ROUTING_RETRY_MS << doublings);
-        if (peers_find_transport(&o->peers, &b->at.transport)) {
-            b->tries = 0;
-            continue;
-        }
-        b->tries++;
-        (void)session_dial(o, &b->at, NULL);                   /* no slot: the next try comes */
+        bool linked = peers_find_transport(&o->peers, &b->at.transport) != NULL;
+        b->tries = linked ? 0 : b->tries + 1;
+        b->next_try = next_bootstrap(o, b);
+        if (!linked)
+            (void)session_dial(o, &b->at, NULL);               /* no slot: the next try comes */
     }
 }
 
@@ -317,6 +322,13 @@ static bool is_kept_due(const struct overlay *o, const struct kept_model *k)
     return k->used && o->self_found && peers_has_any(&o->peers) && search_has_room(o) && mono_reached(o->now, k->refresh_at);
 }
 
+/* Well before adverts run out. In a small mesh, where it costs little, soon enough that a newcomer's offer is seen while
+ * somebody waits for it. */
+static struct mono next_keeping(const struct overlay *o)
+{
+    return mono_add_ms(o->now, routing_is_small(&o->routing) ? KEPT_SMALL_MS : ADVERT_REFRESH_MS);
+}
+
 static void tick_kept(struct overlay *o)
 {
     for (size_t i = 0; i < KEPT_MODELS_MAX; i++) {
@@ -325,8 +337,7 @@ static void tick_kept(struct overlay *o)
             k->used = false;
         if (!is_kept_due(o, k))
             continue;
-        /* A little early, so that adverts never run out in between; the directory of a young mesh sooner. */
-        k->refresh_at = mono_add_ms(o->now, o->refresh_rounds < REFRESH_ROUNDS ? 10 * 1000 : ADVERT_REFRESH_MS);
+        k->refresh_at = next_keeping(o);
         struct hash key = advert_key(&k->model);
         if (!search_find(o, SEARCH_PROVIDERS, &k->model))
             search_start(o, SEARCH_PROVIDERS, &key, &k->model);
@@ -347,13 +358,24 @@ static struct mono kept_deadline(const struct overlay *o)
 static struct mono boot_deadline(const struct overlay *o)
 {
     struct mono deadline = MONO_NEVER;
-    if (o->peers.counts[PEER_UP] >= BOOTSTRAP_PEERS_MIN)
-        return deadline;
     for (size_t i = 0; i < BOOTSTRAPS_MAX; i++)
         if (o->boots[i].used)
             deadline = mono_min(deadline, o->boots[i].next_try);
     return deadline;
 }
+
+/* The last peers are going: ask the bootstrap nodes soon, not when it was their turn anyway. */
+static void hurry_bootstrap(struct overlay *o)
+{
+    if (o->peers.counts[PEER_UP] >= BOOTSTRAP_PEERS_MIN)
+        return;
+    for (size_t i = 0; i < BOOTSTRAPS_MAX; i++)
+        if (o->boots[i].used)
+            o->boots[i].next_try = mono_min(o->boots[i].next_try, mono_add_ms(o->now, BOOTSTRAP_HURRY_MS));
+    overlay_wake(o, boot_deadline(o));
+}
+
+void overlay_peer_is_down(struct overlay *o) { hurry_bootstrap(o); }
 
 static void announce_joined(struct overlay *o)
 {

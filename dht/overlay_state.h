@@ -21,6 +21,9 @@ enum {
     VERIFIED_MAX = 512,                                    /* a record is heard of, dialled and met: verified once */
     BOOTSTRAPS_MAX = 16,
     BOOTSTRAP_PEERS_MIN = 4,                               /* with fewer peers the bootstrap nodes are asked again */
+    BOOTSTRAP_AGAIN_SMALL_MS = 2 * 60 * 1000, BOOTSTRAP_AGAIN_MS = 60 * 60 * 1000,
+    BOOTSTRAP_HURRY_MS = 500,
+    KEPT_SMALL_MS = 30 * 1000,
     KEPT_MODELS_MAX = 16,                                  /* the directory included */
     SEARCH_PAGES_MAX = 16,                                 /* further pages of values fetched in one walk: 112 adverts */
     PUBLISH_SEARCHES_MAX = 4,                              /* of LOOKUPS_MAX; the rest stays free for people who wait */
@@ -139,6 +142,7 @@ void session_drop(struct overlay *o, struct peer *peer, enum goaway reason);
 
 void overlay_message(struct overlay *o, struct peer *peer, const struct frame *f);
 void overlay_peer_is_up(struct overlay *o, struct peer *peer);
+void overlay_peer_is_down(struct overlay *o);
 
 /* ---- search.c ---- */
 

@@ -120,6 +120,7 @@ static struct kept_model *keep_model(struct overlay *o, const struct hash *model
             place = k;
     }
     *place = (struct kept_model){ .used = true, .model = *model, .last_used = o->now, .refresh_at = o->now };
+    overlay_wake(o, o->now);
     return place;
 }
 
@@ -173,7 +174,6 @@ size_t overlay_providers(struct overlay *o, struct mono now, const struct hash *
     size_t n = 0;
     overlay_begin(o, now, NULL);
     keep_model(o, model);
-    overlay_wake(o, now);
     for (size_t k = 0; k < ARRAY_COUNT(keys); k++)
         for (size_t cursor = 0; store_each(&o->store, now, &keys[k], &cursor, &v);)
             if (hash_equal(&v.name->item, model) && read_advert(&v, &a))

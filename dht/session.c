@@ -96,6 +96,7 @@ static void end_peer(struct overlay *o, struct peer *peer)
     notice(o, OVERLAY_PEER_DOWN, &id);
     search_peer_failed(o, &id);
     overlay_wake(o, routing_deadline(&o->routing));
+    overlay_peer_is_down(o);
 }
 
 /* Ends a slot in whatever way its state asks for. */

@@ -123,6 +123,12 @@ static void test_a_partition_heals(void **state)
     net_run(n, 70 * 1000);
     for (size_t i = 0; i < FEW; i++)
         assert_int_equal(overlay_peer_count(net_node(n, i)->overlay), FEW - 1);
+    net_partition(n, FEW / 2);                                         /* long enough to be forgotten */
+    net_run(n, 600 * 1000);
+    net_partition(n, 0);
+    net_run(n, 150 * 1000);
+    for (size_t i = 0; i < FEW; i++)
+        assert_int_equal(overlay_peer_count(net_node(n, i)->overlay), FEW - 1);
     net_close(n);
 }
 
