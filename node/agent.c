@@ -256,6 +256,7 @@ static void withdraw(struct agent *a, const struct hash *model)
         effects_log(&a->effects, LOG_WARN, "advert.stays", "model %s: %s", short_name(model).text, err_text(e));
 }
 
+/* PROTO 6.12 */
 static void on_drain(struct agent *a)
 {
     a->draining = true;
@@ -265,7 +266,7 @@ static void on_drain(struct agent *a)
             withdraw(a, &a->served.entry[i].model.id);
 }
 
-/* Answered here if it may be, the model is here and a slot is free; by the mesh otherwise. */
+/* PROTO 6.11: answered here if it may be, the model is here and a slot is free; by the mesh otherwise. */
 static void on_request(struct agent *a, const struct request *q)
 {
     const struct served *here = q->allow_local ? served_find(&a->served, &q->model) : NULL;

@@ -2,6 +2,8 @@
  *
  * `made` grows with the engine, `sent` follows it, and sent <= acked + window always (checked). When the window is full
  * tokens wait here; nothing is cancelled, because a slow requester is not a lost one until NO_ACK_MS have passed.
+ *
+ * Spec: PROTO 6.5 (tokens), PROTO 6.6 (claims), PROTO 6.8 (cancel)
  */
 #include <string.h>
 

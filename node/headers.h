@@ -9,7 +9,7 @@
  *          cannot lend it because it does not know the size either.
  * Threads: none.
  * Effects: through services.
- * Spec:    PROTO 8.2, 8.3
+ * Spec:    PROTO 8.2 (transfer), PROTO 8.3 (check)
  */
 #ifndef TALLYMESH_NODE_HEADERS_H
 #define TALLYMESH_NODE_HEADERS_H

@@ -5,7 +5,7 @@
  *
  * Owns:    nothing.
  * Threads: pure.
- * Spec:    PROTO 6.1 (offer), 6.2 (bid), 6.3 (decline)
+ * Spec:    PROTO 6.1 (offer), PROTO 6.2 (bid), PROTO 6.3 (decline)
  */
 #ifndef TALLYMESH_NODE_OFFER_H
 #define TALLYMESH_NODE_OFFER_H

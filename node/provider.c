@@ -106,7 +106,7 @@ static struct decline refuse_credit(const struct services *s, enum credit_limit 
                              .have = terms_cost_max(t).v };
 }
 
-/* Everything that must hold before we sign; DECLINE_NONE with our signature made and the prompt in s->prompt. */
+/* PROTO 6.4: everything that must hold before we sign; DECLINE_NONE with our signature made and the prompt in s->prompt. */
 static struct decline accept(struct provider *p, const struct reservation *v, const struct terms_msg *m, const struct terms *t,
                              const struct hash *hash, struct prompt_msg *prompt, struct sig *sig)
 {

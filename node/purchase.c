@@ -5,6 +5,8 @@
  * token to token.
  *
  * What we can lose to a cheat: the tokens after its last good claim, at most the window, and those are not paid for.
+ *
+ * Spec: PROTO 6.4 (terms), PROTO 6.6 (claims), PROTO 6.9 (failure and continuation)
  */
 #include <string.h>
 

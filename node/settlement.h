@@ -7,7 +7,7 @@
  * Owns:    when to look again.
  * Threads: none.
  * Effects: through services.
- * Spec:    PROTO 6.7 (receipt), 6.10 (resync)
+ * Spec:    PROTO 6.7 (receipt), PROTO 6.10 (resync)
  */
 #ifndef TALLYMESH_NODE_SETTLEMENT_H
 #define TALLYMESH_NODE_SETTLEMENT_H

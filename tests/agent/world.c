@@ -9,7 +9,7 @@
 
 enum { QUEUE_MAX = 16384, PORT_BASE = 9000, POW_BITS = 2 };
 
-enum thing_kind { THING_FRAME, THING_UP, THING_DOWN, THING_RUN };
+enum thing_kind { THING_FRAME, THING_UP, THING_DOWN, THING_RUN, THING_START };
 struct thing {
     uint64_t at, order;
     enum thing_kind kind;
@@ -319,6 +319,22 @@ static void perform(struct world *w, int node, const struct agent_effect *e)
     }
 }
 
+/* A failed commit: nothing of this turn is promised, the process ends and is started again. */
+static void break_down(struct world *w, int node)
+{
+    struct agent_effect f;
+    while (agent_next(w->node[node].agent, &f))
+        ;
+    w->node[node].breakdowns++;
+    world_kill(w, node);
+    push(w, w->now + 100 * 1000, THING_START, node);
+    for (int i = 0; i < WORLD_CLIENTS_MAX; i++)
+        if (w->client[i].state == CLIENT_WAITING && w->client[i].node == node) {
+            w->client[i].state = CLIENT_FAILED;
+            w->client[i].error = ERR_IO;
+        }
+}
+
 void world_event(struct world *w, int node, const struct agent_event *e)
 {
     struct world_node *n = &w->node[node];
@@ -327,7 +343,10 @@ void world_event(struct world *w, int node, const struct agent_event *e)
         return;
     agent_handle(n->agent, world_now(w), wall_of(w), e);
     agent_check(n->agent);
-    assert_ok(store_commit(store_mem_store(n->store)));
+    if (store_commit(store_mem_store(n->store)) != OK) {
+        break_down(w, node);
+        return;
+    }
     while (n->alive && agent_next(n->agent, &f))
         perform(w, node, &f);
 }
@@ -338,6 +357,10 @@ static void happen(struct world *w, struct thing t)
     e.u.overlay.link = t.link;
     if (t.kind == THING_RUN) {
         engine_step(w, t.run);
+        return;
+    }
+    if (t.kind == THING_START) {
+        world_restart(w, t.node);
         return;
     }
     struct cable *c = cable_of(w, t.node, t.link);
@@ -480,8 +503,15 @@ void world_serve(struct world *w, int node, uint64_t price_input, uint64_t price
 static void start(struct world *w, int i)
 {
     struct world_node *n = &w->node[i];
-    assert_ok(agent_init(n->agent, &n->config, store_mem_store(n->store), world_now(w), wall_of(w)));
-    assert_ok(store_commit(store_mem_store(n->store)));
+    enum err e = agent_init(n->agent, &n->config, store_mem_store(n->store), world_now(w), wall_of(w));
+    if (e == OK)
+        e = store_commit(store_mem_store(n->store));
+    if (e) {                                               /* the store failed again: the supervisor tries once more */
+        assert_true(n->breakdowns > 0);
+        store_abort(store_mem_store(n->store));
+        push(w, w->now + 100 * 1000, THING_START, i);
+        return;
+    }
     n->alive = true;
     for (int k = 0; k < w->count && k < 2; k++) {
         const struct endpoint *at = &w->node[k].config.overlay.at;

@@ -45,6 +45,7 @@ struct world_node {
     struct agent_config config;
     bool serves;
     struct served_model model;
+    int breakdowns;                                        /* times its store failed; it then restarts, as a supervisor would see to */
     bool frozen;                                           /* engine makes no tokens */
     int engine_fails_at;                                   /* output token index at which the engine fails; -1: never */
     int header_ready, header_failed;
