@@ -157,5 +157,8 @@ int main(int argc, char **argv)
         return node_run(&config, NULL);
     struct supervise s = { .memory_bytes_max = (uint64_t)(config.memory_mb ? config.memory_mb : SUPERVISE_MEMORY_MIB_DEFAULT) << 20,
                            .on_restart = say_restart };
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    s.memory_bytes_max = 0;                            /* a sanitizer's shadow is terabytes of writable address space */
+#endif
     return supervise_run(&s, work, &config);
 }

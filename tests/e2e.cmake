@@ -11,3 +11,9 @@ endforeach()
 foreach(script openai_client failover cheats crash testnets two_machines)
   tm_script(NAME e2e_${script} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/${script}.sh LABELS e2e)
 endforeach()
+
+# The threads of the shell (HTTP, watcher, worker, loop) under whatever sanitizer this build has, with a model so small
+# that the sanitizer's slowness does not matter.
+add_executable(make_tiny_gguf make_tiny_gguf.c)
+target_link_libraries(make_tiny_gguf PRIVATE tm_test_gguf)
+tm_script(NAME shell_threads COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/openai_client.sh --tiny LABELS shell TIMEOUT 300)
