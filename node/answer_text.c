@@ -14,6 +14,8 @@ void answer_text_init(struct answer_text *a, const struct tokenizer *t)
 
 static enum err reserve(struct answer_text *a, size_t more)
 {
+    if (a->len + more > ANSWER_BYTES_MAX)
+        return ERR_TOO_LARGE;
     if (a->len + more + 1 <= a->cap)
         return OK;
     size_t cap = (a->len + more + 1) * 2;

@@ -12,7 +12,11 @@
 #include "kernels/tokenizer.h"
 #include "kernels/utf8.h"
 
-enum { STOPS_MAX = 4, STOP_BYTES_MAX = 256 };
+enum {
+    STOPS_MAX = 4, STOP_BYTES_MAX = 256,
+    ANSWER_BYTES_MAX = 4 << 20,                        /* 64 bytes for each of the most tokens: a vocabulary with tokens of a
+                                                          megabyte must not turn four bytes on the wire into one here */
+};
 
 struct answer_text {
     const struct tokenizer *tokenizer;                 /* borrowed */
@@ -26,7 +30,7 @@ struct answer_text {
 };
 
 void answer_text_init(struct answer_text *a, const struct tokenizer *t);
-/* Adds a token's text. ERR_MEMORY. Ignored after a stop string matched. */
+/* Adds a token's text. ERR_MEMORY, ERR_TOO_LARGE (over ANSWER_BYTES_MAX). Ignored after a stop string matched. */
 enum err answer_text_push(struct answer_text *a, uint32_t token) MUST_CHECK;
 /* No more tokens come: what was held back may be shown. */
 enum err answer_text_end(struct answer_text *a) MUST_CHECK;

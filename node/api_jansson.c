@@ -263,12 +263,22 @@ enum err api_parse(struct bytes body, bool chat, struct api_request *out, struct
     return OK;
 }
 
-void api_request_fini(struct api_request *r)
+void api_request_drop_prompt(struct api_request *r)
 {
     json_decref(r->json);
     free(r->joined);
     free(r->messages);
     free(r->ids);
+    r->json = r->joined = NULL;
+    r->messages = NULL;
+    r->ids = NULL;
+    r->message_count = r->id_count = 0;
+    r->prompt = bytes_of(NULL, 0);
+}
+
+void api_request_fini(struct api_request *r)
+{
+    api_request_drop_prompt(r);
     memset(r, 0, sizeof *r);
 }
 
@@ -308,10 +318,24 @@ static char *dump(json_t *j)
     return text;
 }
 
+/* A message may quote what somebody sent, cut at any byte: an error that cannot be written would be no answer at all. */
+static json_t *quoted(const char *text)
+{
+    char ascii[API_TEXT_MAX];
+    json_t *j = json_string(text);
+    if (j)
+        return j;
+    size_t n = 0;
+    for (; text[n] && n < sizeof ascii - 1; n++)
+        ascii[n] = (unsigned char)text[n] < 0x80 ? text[n] : '?';
+    ascii[n] = 0;
+    return json_string(ascii);
+}
+
 char *api_error_json(const struct api_fault *f)
 {
     json_t *param = f->param[0] ? json_string(f->param) : json_null();
-    return dump(json_pack("{s:{s:s, s:s, s:o, s:s?}}", "error", "message", f->message, "type", f->type, "param", param, "code", f->code));
+    return dump(json_pack("{s:{s:o, s:s, s:o, s:s?}}", "error", "message", quoted(f->message), "type", f->type, "param", param, "code", f->code));
 }
 
 /* ---- answers ---- */

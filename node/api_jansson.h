@@ -36,6 +36,8 @@ struct api_request {
 
 enum err api_parse(struct bytes body, bool chat, struct api_request *out, struct api_fault *why) MUST_CHECK;
 void api_request_fini(struct api_request *r);
+/* Frees messages, prompt and ids once they are tokens; a parsed body is many times the text in it. */
+void api_request_drop_prompt(struct api_request *r);
 
 /* The fault for an error of the mesh. */
 void api_fault_of(enum err e, const char *text, struct api_fault *out);

@@ -7,7 +7,8 @@
  * READING    the body is arriving (HTTP thread only)
  * RESOLVING  ASK_MODEL is with the loop; connection suspended
  * RESOLVED   the loop found the model: the HTTP thread tokenises next, then ASK_SUBMIT -> RUNNING
- * RUNNING    the agent works on it; text grows; connection suspended while there is nothing to send
+ * RUNNING    the agent works on it; text grows; connection suspended while there is nothing to send; events are made when
+ *            the client has taken what was made before
  * ENDED      done or fault is set; what is left is sent, then the connection is free
  */
 #ifndef TALLYMESH_NODE_EXCHANGE_H
@@ -30,7 +31,7 @@ struct exchange {
     enum exchange_state state;
     bool suspended, streaming, accepted, responded, gone, satisfied;
     char *body; size_t body_len, body_cap;
-    bool body_too_large;
+    bool body_too_large, refused;                      /* refused: by its headers alone; the body is not kept */
     struct api_request request;
     const struct catalog_entry *entry;
     struct request_limits limits;

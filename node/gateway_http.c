@@ -49,7 +49,8 @@ struct gateway {
 
 static bool put_ask(struct gateway *g, const struct gateway_ask *a)
 {
-    struct ask_node *n = g->ask_count < ASKS_MAX ? malloc(sizeof *n) : NULL;
+    /* Nobody answers any more while closing, and microhttpd must not be stopped with a suspended connection. */
+    struct ask_node *n = g->ask_count < ASKS_MAX && !g->closing ? malloc(sizeof *n) : NULL;
     if (!n)
         return false;
     n->ask = *a;
@@ -178,14 +179,15 @@ static void fail_err(struct exchange *e, enum err err, const char *text)
 
 /* ---- clients that have gone ---- */
 
+/* Asks for the end of the stream itself: bytes that the client sent ahead of it would hide it from recv(). A client that
+ * shuts down only its sending half is taken for gone as well; none that speaks HTTP/1.1 for a living does. */
 static bool has_left(struct exchange *e)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(e->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    char byte;
     if (!info)
         return true;
-    ssize_t n = recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    struct pollfd p = { .fd = info->connect_fd, .events = POLLRDHUP };
+    return poll(&p, 1, 0) > 0;
 }
 
 static void *watch(void *arg)
@@ -241,7 +243,6 @@ static enum MHD_Result send_body(struct exchange *e, unsigned status, const char
         MHD_add_response_header(r, "x-tally-receipts", receipts);
     enum MHD_Result ok = MHD_queue_response(e->connection, status, r);
     MHD_destroy_response(r);
-    e->responded = true;
     return ok;
 }
 
@@ -253,19 +254,32 @@ static enum MHD_Result send_fault(struct exchange *e, const struct api_fault *f)
     return ok;
 }
 
+static void count(struct gateway *g, uint64_t *counter)
+{
+    pthread_mutex_lock(&g->lock);
+    ++*counter;
+    pthread_mutex_unlock(&g->lock);
+}
+
 static enum MHD_Result send_simple_fault(struct exchange *e, unsigned status, const char *type, const char *code, const char *message)
 {
     struct api_fault f = { .status = status, .type = type, .code = code };
     snprintf(f.message, sizeof f.message, "%s", message);
-    e->gateway->counters.bad_requests++;
+    count(e->gateway, &e->gateway->counters.bad_requests);
     return send_fault(e, &f);
 }
 
+/* Events are made when they can be sent: what a slow reader leaves lying is plain text, a few bytes per token, and
+ * becomes one event when it reads on. */
 static ssize_t read_stream(void *cls, uint64_t pos, char *buf, size_t max)
 {
     struct exchange *e = cls;
     (void)pos;
     pthread_mutex_lock(&e->gateway->lock);
+    if (e->out.len == e->out.sent && e->state == EXCHANGE_RUNNING && !exchange_put_text(e)) {
+        cancel(e, false);
+        fail_err(e, ERR_MEMORY, NULL);
+    }
     size_t n = e->out.len - e->out.sent;
     ssize_t result;
     if (n > 0) {
@@ -294,7 +308,6 @@ static enum MHD_Result send_stream(struct exchange *e)
     MHD_add_response_header(r, "x-tally-job", e->job_hex);
     enum MHD_Result ok = MHD_queue_response(e->connection, 200, r);
     MHD_destroy_response(r);
-    e->responded = true;
     return ok;
 }
 
@@ -402,9 +415,12 @@ static enum MHD_Result begin_completion(struct exchange *e, bool chat)
     char wrong[64];
     struct gateway_ask a = { .kind = ASK_MODEL, .client = e->client };
     if (api_parse(bytes_of(e->body, e->body_len), chat, &e->request, &f) != OK) {
-        e->gateway->counters.bad_requests++;
+        count(e->gateway, &e->gateway->counters.bad_requests);
         return send_fault(e, &f);
     }
+    free(e->body);                                     /* parsed: a request that waits need not keep it */
+    e->body = NULL;
+    e->body_len = e->body_cap = 0;
     name_job(e);
     if (!read_placement(e, wrong))
         return send_simple_fault(e, 400, "invalid_request_error", "bad_header", wrong);
@@ -491,6 +507,7 @@ static enum MHD_Result submit(struct exchange *e)
         api_fault_of(err, why.text, &f);
         return send_fault(e, &f);
     }
+    api_request_drop_prompt(&e->request);
     answer_text_init(&e->text, e->entry->tokenizer);
     memcpy(e->text.stops, e->request.stops, sizeof e->text.stops);
     e->text.stop_count = e->request.stop_count;
@@ -527,15 +544,29 @@ static bool key_is_right(struct exchange *e)
     return sodium_memcmp(a, b, sizeof a) == 0;
 }
 
+static bool name_is_local(const char *host)
+{
+    size_t n = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+    return (n == 9 && strncasecmp(host, "localhost", 9) == 0) || (n == 9 && strncmp(host, "127.0.0.1", 9) == 0) ||
+           (n == 5 && strncmp(host, "[::1]", 5) == 0);
+}
+
 /* A page in a browser must not reach a loopback service through a name of its own (DNS rebinding). */
 static bool host_is_local(struct exchange *e)
 {
     const char *host = header(e, "Host");
-    if (!e->gateway->loopback || !host)
+    return !e->gateway->loopback || !host || name_is_local(host);
+}
+
+/* Nor may a foreign page spend this node's money by posting blindly to its real address. A key, which no page knows,
+ * makes the question moot. */
+static bool origin_is_ours(struct exchange *e)
+{
+    const char *origin = header(e, "Origin");
+    if (!origin || e->gateway->api_key[0])
         return true;
-    size_t n = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
-    return (n == 9 && strncasecmp(host, "localhost", 9) == 0) || (n == 9 && strncmp(host, "127.0.0.1", 9) == 0) ||
-           (n == 5 && strncmp(host, "[::1]", 5) == 0);
+    const char *host = strstr(origin, "://");
+    return host && name_is_local(host + 3);
 }
 
 static enum MHD_Result begin_query(struct exchange *e, enum gateway_query q, const char *argument)
@@ -563,13 +594,15 @@ static enum MHD_Result route(struct exchange *e, const char *method, const char 
     bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0, post = strcmp(method, "POST") == 0;
     if (!host_is_local(e))
         return send_simple_fault(e, 403, "permission_error", "bad_host", "this endpoint answers to localhost only");
+    if (!origin_is_ours(e))
+        return send_simple_fault(e, 403, "permission_error", "bad_origin", "this endpoint does not answer pages of other sites");
     if (get && strcmp(url, "/healthz") == 0)
         return send_body(e, 200, "text/plain", "ok\n", 3);
     for (size_t i = 0; get && i < ARRAY_COUNT(queries); i++)
         if (queries[i].open && strcmp(url, queries[i].path) == 0)
             return begin_query(e, queries[i].query, "");
     if (!key_is_right(e)) {
-        e->gateway->counters.unauthorised++;
+        count(e->gateway, &e->gateway->counters.unauthorised);
         return send_simple_fault(e, 401, "authentication_error", "invalid_api_key", "a valid API key is needed");
     }
     for (size_t i = 0; get && i < ARRAY_COUNT(queries); i++)
@@ -589,6 +622,8 @@ static enum MHD_Result route(struct exchange *e, const char *method, const char 
 
 static void take_body(struct exchange *e, const char *data, size_t len)
 {
+    if (e->refused)
+        return;                                        /* a stranger's words are not worth memory */
     if (e->body_too_large || e->body_len + len > API_BODY_BYTES_MAX) {
         e->body_too_large = true;                      /* read on and forget, then refuse in one piece */
         return;
@@ -607,7 +642,8 @@ static void take_body(struct exchange *e, const char *data, size_t len)
     e->body_len += len;
 }
 
-/* Called again after each resume, until a response was queued. */
+/* Called again after each resume, until a response was queued. Whether a stream has begun is settled under the lock: a
+ * failure before that is an HTTP status, after that it is an event. */
 static enum MHD_Result go_on(struct exchange *e, const char *method, const char *url)
 {
     struct gateway *g = e->gateway;
@@ -619,16 +655,18 @@ static enum MHD_Result go_on(struct exchange *e, const char *method, const char 
         pthread_mutex_unlock(&g->lock);
         return MHD_YES;
     }
+    bool begins = e->streaming && s != EXCHANGE_READING && s != EXCHANGE_RESOLVED && !failed;
+    e->responded = e->responded || begins;
     pthread_mutex_unlock(&g->lock);
     if (gone)
         return MHD_NO;
     if (s == EXCHANGE_READING)
         return route(e, method, url);
-    if (failed && !e->responded)
+    if (failed)
         return send_fault(e, &e->fault);
     if (s == EXCHANGE_RESOLVED)
         return submit(e);
-    if (e->streaming)
+    if (begins)
         return send_stream(e);
     if (e->status)
         return send_body(e, e->status, e->content_type, e->out.data ? e->out.data : "", e->out.len);
@@ -642,7 +680,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
     (void)version;
     if (!e) {
         *state = e = exchange_new(cls, c);
-        return e ? MHD_YES : MHD_NO;
+        if (!e)
+            return MHD_NO;
+        e->refused = !key_is_right(e) || !host_is_local(e) || !origin_is_ours(e);
+        return MHD_YES;
     }
     if (*data_len) {
         take_body(e, data, *data_len);
@@ -713,7 +754,7 @@ void gateway_tokens(struct gateway *g, struct client_id client, const uint32_t *
         enum err err = OK;
         for (uint32_t i = 0; err == OK && i < count; i++)
             err = answer_text_push(&e->text, tokens[i]);
-        if (err == OK && e->streaming && !exchange_put_text(e))
+        if (err == OK && e->streaming && !e->accepted && !exchange_put_text(e))
             err = ERR_MEMORY;
         if (err == OK && e->text.stopped) {
             e->satisfied = true;
@@ -723,8 +764,8 @@ void gateway_tokens(struct gateway *g, struct client_id client, const uint32_t *
             cancel(e, false);
             fail_err(e, err, NULL);
         }
-        if (e->streaming && e->out.len > e->out.sent)
-            resume(e);
+        if (e->streaming)
+            resume(e);                                 /* read_stream() makes the event */
     }
     pthread_mutex_unlock(&g->lock);
 }
@@ -797,8 +838,9 @@ static enum err start_daemon(struct gateway *g, struct fault *why)
     g->daemon = MHD_start_daemon(flags, g->options.port, NULL, NULL, on_request, g, MHD_OPTION_SOCK_ADDR, found->ai_addr,
                                  MHD_OPTION_NOTIFY_COMPLETED, on_completed, g,
                                  MHD_OPTION_CONNECTION_LIMIT, g->options.connections_max,
-                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
-                                 MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_END);
+    /* Not MHD_OPTION_LISTENING_ADDRESS_REUSE: that is SO_REUSEPORT, with which two nodes would share a port in silence.
+     * SO_REUSEADDR, which lets a restarted node have its port back, is microhttpd's default. */
     freeaddrinfo(found);
     if (!g->daemon)
         return fault_set(why, ERR_IO, "api address %s port %u cannot be bound (%s)", g->host, g->options.port, strerror(errno));
@@ -830,6 +872,8 @@ enum err gateway_open(const struct gateway_options *o, struct gateway **out, str
         e = fault_set(why, ERR_UNAVAILABLE, "no thread for the endpoint");
     }
     if (e != OK) {
+        pthread_cond_destroy(&g->watch_cond);
+        pthread_mutex_destroy(&g->lock);
         free(g);
         return e;
     }

@@ -52,7 +52,7 @@ static const char *finish_word(const struct exchange *e)
 bool exchange_put_end(struct exchange *e)
 {
     if (e->failed)
-        return put_event(e, api_error_json(&e->fault)) && buffer_add(&e->out, "data: [DONE]\n\n", 14);
+        return exchange_put_text(e) && put_event(e, api_error_json(&e->fault)) && buffer_add(&e->out, "data: [DONE]\n\n", 14);
     struct api_answer a = answer_of(e, finish_word(e)), b = answer_of(e, NULL);
     return answer_text_end(&e->text) == OK && exchange_put_text(e) && put_event(e, api_chunk_last(&a, &e->usage)) &&
            (!e->request.include_usage || put_event(e, api_chunk_usage(&b, &e->usage))) &&

@@ -90,8 +90,22 @@ static void control_tokens_show_nothing(void **state)
     answer_text_fini(&a);
 }
 
+static void an_answer_has_an_end(void **state)
+{
+    struct answer_text a;
+    enum err e = OK;
+    size_t pushed = 0;
+    (void)state;
+    answer_text_init(&a, tokenizer);
+    for (; e == OK && pushed <= ANSWER_BYTES_MAX; pushed++)
+        e = answer_text_push(&a, 'x');
+    assert_err(e, ERR_TOO_LARGE);
+    assert_true(a.len <= ANSWER_BYTES_MAX);
+    answer_text_fini(&a);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(stops_end_the_text_before_themselves), cmocka_unit_test(control_tokens_show_nothing) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(an_answer_has_an_end), cmocka_unit_test(stops_end_the_text_before_themselves), cmocka_unit_test(control_tokens_show_nothing) };
     return cmocka_run_group_tests(tests, open_tokenizer, close_tokenizer);
 }
