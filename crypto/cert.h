@@ -20,7 +20,8 @@ struct cert {
     struct sig owner_sig;
 };
 
-void cert_issue(const struct secret_key *owner, const struct net_id *net, const struct pubkey *node, uint64_t not_after_s, struct cert *out);
+void cert_issue(const struct secret_key *owner, const struct net_id *net, const struct pubkey *node, uint64_t not_after_s,
+                struct cert *out);
 void cert_write(struct writer *w, const struct cert *c);
 void cert_read(struct reader *r, struct cert *out);
 /* ERR_CERT (names another node key), ERR_EXPIRED (now is past not_after), ERR_SIGNATURE. The clock is the caller's: a node

@@ -47,11 +47,13 @@ uint32_t read_array_max(struct reader *r, uint32_t max);   /* any count up to ma
 void read_version(struct reader *r, uint64_t version);     /* exactly this uint, else ERR_VERSION */
 uint64_t read_uint(struct reader *r, uint64_t max);        /* fails with ERR_OVERFLOW above max */
 struct bytes read_bin(struct reader *r, size_t min, size_t max);   /* lent until the input goes; ERR_TOO_LARGE outside */
-void read_text(struct reader *r, char *out, size_t cap);   /* bin of printable UTF-8 without NUL, shorter than cap; NUL-terminated */
+/* Printable UTF-8 shorter than cap. out is NUL-terminated, and "" on failure. */
+void read_text(struct reader *r, char *out, size_t cap);
 void read_hash(struct reader *r, struct hash *out);        /* on failure out is zeroed */
 void read_pubkey(struct reader *r, struct pubkey *out);
 void read_sig(struct reader *r, struct sig *out);
-struct bytes read_raw(struct reader *r, size_t max);       /* one whole encoded value (checked canonical, arrays nested <= CODEC_DEPTH_MAX), lent */
+/* One whole encoded value of at most max bytes, checked canonical and nested no deeper than CODEC_DEPTH_MAX; lent. */
+struct bytes read_raw(struct reader *r, size_t max);
 bool reader_ok(const struct reader *r);
 /* OK if every field was fine and nothing is left over; else the first failure or ERR_ENCODING for leftovers. */
 enum err reader_finish(const struct reader *r) MUST_CHECK;

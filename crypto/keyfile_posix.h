@@ -36,7 +36,7 @@ enum err keyfile_create(const char *path, const struct key_seed *seed, const cha
  * (needs a passphrase), ERR_PASSPHRASE (wrong, or the box is damaged: the two look alike), ERR_CORRUPT, ERR_VERSION, ERR_MEMORY.
  * A passphrase given for a plain file is not used. On failure out is zeroed. */
 enum err keyfile_load(const char *path, const char *passphrase, struct key_seed *out) MUST_CHECK;
-/* Replaces the passphrase (NULL: none) atomically. Errors of keyfile_load and keyfile_create; on failure the file is unchanged. */
+/* Replaces the passphrase (NULL: none) atomically. Errors of keyfile_load and keyfile_create; the file is then unchanged. */
 enum err keyfile_change(const char *path, const char *old_passphrase, const char *new_passphrase) MUST_CHECK;
 
 #endif

@@ -326,7 +326,7 @@ def unknown(rng):
     subject = rng.choice(STRANGE) if x < 0.5 else S.invented_noun(rng) if x < 0.75 else S.invented_name(rng) + " " + S.invented_name(rng)
     person = x >= 0.75 or subject in FAMOUS
     article_ = "a " if 0.5 <= x < 0.75 and rng.random() < 0.6 and subject[0] not in "aeiou" else ""
-    q = say(rng, "{Who was|Who is|Do you know} <x>?" if person else 
+    q = say(rng, "{Who was|Who is|Do you know} <x>?" if person else
             "{What is|What do you know about|Can you explain} <x>?" if rng.random() < 0.6 else
             "{Explain|Tell me about|Teach me about|Give me an essay on} <x>.", dict(x=article_ + subject))
     a = say(rng, "{I am afraid that|I am sorry, but} I do not know {much|enough} about <x>{|, and I would rather not guess}. {I am a very small model.|I have only five million numbers, and none of them is about that.|That is larger than I am.} "

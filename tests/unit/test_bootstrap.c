@@ -41,7 +41,8 @@ static void upper_case_hex_is_read(void **state)
 {
     (void)state;
     struct bootstrap b;
-    assert_ok(bootstrap_parse("tally://h:1/00FDF5672504A1F74E1E81E4C772C03DEF0136E864D2A84622887A68C7E71578?net=FA2E2D92018B7E31", &b));
+    assert_ok(bootstrap_parse("tally://h:1/00FDF5672504A1F74E1E81E4C772C03DEF0136E864D2A84622887A68C7E71578"
+                              "?net=FA2E2D92018B7E31", &b));
     assert_int_equal(b.transport.b[1], 0xfd);
 }
 
@@ -103,7 +104,8 @@ static void hosts_are_names_or_addresses(void **state)
         { "1:2:3:4:5:6:7:8:9", false }, { "1:2:3:4:5:6:7:8::", false }, { "::1:2:3:4:5:6:7:8", false }, { "12345::", false },
         { "g::", false }, { "1:", false }, { ":1", false }, { "1:2:3:4:5:6:7:1.2.3.4", false }, { "1.2.3.4::", false },
         { "::1.2.3", false }, { "::1.2.3.4:5", false }, { "::1%lo", false }, { "[::1]", false }, { "::1;", false },
-        { "a b", false }, { "a;b", false }, { "a@b", false }, { "a\nb", false }, { "a\tb", false }, { "a/b", false }, { "*", false },
+        { "a b", false }, { "a;b", false }, { "a@b", false }, { "a\nb", false }, { "a\tb", false }, { "a/b", false },
+        { "*", false },
         { "a_b", false }, { "a:1", false }, { "tcp://a", false }, { "\xc3\xbc", false }, { "a\x7f", false },
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
