@@ -17,7 +17,8 @@ kernel_headers=" math.h float.h fenv.h stdatomic.h cpuid.h utf8proc.h "
 
 may_include_ours() { # FILE DEPENDENCY INCLUDED
     local folder=${1%%/*} target=${3%%/*} target_dependency
-    target_dependency=$(dependency_of "$3")
+    dependency_of "$3"
+    target_dependency=$REPLY
     # A portable file does not include a shell's header. Inside kernels/ it may: the engine chooses among its backends and
     # its thread pool; purity.sh still sees to it that the portable objects call nothing of the system themselves.
     if [ -z "$2" ] && [ -n "$target_dependency" ] && [ "$folder:$target" != kernels:kernels ]; then
@@ -60,28 +61,26 @@ is_private_header() { # INCLUDED OWN
     [ "${1%/*}" = "${2%/*}" ] && [ -f "$1" ] && grep -q "^#include \"$2\"" "$1"
 }
 
-check_file() { # FILE
-    local file=$1 dependency number include first=yes own
-    dependency=$(dependency_of "$file")
-    own=${file%.*}.h
-    while IFS=: read -r number include; do
-        case $include in
-            \"*)
-                include=${include//\"/}
-                if [[ $include != */* ]]; then     # that it exists is the compiler's business
-                    complain "$file:$number" "\"$include\" is not a path from the root"
-                elif ! may_include_ours "$file" "$dependency" "$include"; then
-                    complain "$file:$number" "may not include \"$include\""
-                fi ;;
-            \<*)
-                include=${include//[<>]/}
-                may_include_system "$file" "$dependency" "$include" || complain "$file:$number" "may not include <$include>" ;;
-        esac
-        if [ "$first" = yes ] && [[ $file != *.h && -f $own && $include != "$own" ]] && ! is_private_header "$include" "$own"; then
-            complain "$file:$number" "its own header comes first"
-        fi
-        first=no
-    done < <(grep -nE '^[[:space:]]*#[[:space:]]*include' "$file" | sed -E 's/^([0-9]+):[^"<]*(["<][^">]*[">]).*/\1:\2/')
+check_include() { # FILE LINE INCLUDE
+    local file=$1 where=$1:$2 include=$3 dependency own=${1%.*}.h
+    dependency_of "$file"
+    dependency=$REPLY
+    case $include in
+        \"*)
+            include=${include//\"/}
+            if [[ $include != */* ]]; then         # that it exists is the compiler's business
+                complain "$where" "\"$include\" is not a path from the root"
+            elif ! may_include_ours "$file" "$dependency" "$include"; then
+                complain "$where" "may not include \"$include\""
+            fi ;;
+        \<*)
+            include=${include//[<>]/}
+            may_include_system "$file" "$dependency" "$include" || complain "$where" "may not include <$include>" ;;
+    esac
+    if [[ $file != "$last_file" && $file != *.h && -f $own && $include != "$own" ]] && ! is_private_header "$include" "$own"; then
+        complain "$where" "its own header comes first"
+    fi
+    last_file=$file
 }
 
 self_test() {
@@ -99,10 +98,11 @@ self_test() {
     plant node/loop_posix.c <<< $'#define _GNU_SOURCE\n#include "node/loop_posix.h"\n#include <poll.h>'
     plant node/transport_zmq.c <<< '#include <zmq.h>'
     must_pass
-    try() { # FILE INCLUDE COMPLAINT
-        plant "$1" <<< "#include $2"
-        must_find "$1:1: $3"
-        rm "$1"
+    local faults=()
+    try() { # FOLDER/a[_SUFFIX].c INCLUDE COMPLAINT; each in a file of its own
+        local file=${1/\/a/\/a${#faults[@]}}
+        plant "$file" <<< "#include $2"
+        faults+=("$file:1: $3")
     }
     try crypto/a.c '"dht/overlay.h"' 'may not include "dht/overlay.h"'
     try crypto/a.c '<unistd.h>' 'may not include <unistd.h>'
@@ -115,7 +115,7 @@ self_test() {
     try ledger/a.c '"dht/overlay.h"' 'may not include "dht/overlay.h"'
     try ledger/a.c '"ledger/store_lmdb.h"' 'may not include "ledger/store_lmdb.h"'
     try ledger/a.c '<lmdb.h>' 'may not include <lmdb.h>'
-    try ledger/b_lmdb.c '<lmdb.h>' 'may not include <lmdb.h>'
+    try ledger/a_lmdb.c '<lmdb.h>' 'may not include <lmdb.h>'
     try kernels/a.c '"crypto/key.h"' 'may not include "crypto/key.h"'
     try kernels/a.c '"ledger/store.h"' 'may not include "ledger/store.h"'
     try kernels/a.c '<immintrin.h>' 'may not include <immintrin.h>'
@@ -130,7 +130,8 @@ self_test() {
     try node/a_posix.c '"tests/test.h"' 'may not include "tests/test.h"'
     try node/a.c '"agent.h"' '"agent.h" is not a path from the root'
     plant node/agent.c <<< $'#include <string.h>\n#include "node/agent.h"'
-    must_find 'node/agent.c:1: its own header comes first'
+    must_find "${faults[@]}" 'node/agent.c:1: its own header comes first'
+    rm */a[0-9]*.c
     plant node/agent_state.h <<< '#include "node/agent.h"'
     plant node/agent.c <<< '#include "node/agent_state.h"'
     must_pass
@@ -139,8 +140,9 @@ self_test() {
 
 [ "${1:-}" = --self-test ] && self_test
 cd "${1:-$root}" || exit 1
-files=$(code_files $code_folders)
-for file in $files; do
-    check_file "$file"
-done
-finish layers "$(wc -w <<< "$files") files"
+mapfile -t files < <(code_files $code_folders)
+last_file=
+while IFS=: read -r file number include; do
+    check_include "$file" "$number" "$include"
+done < <(grep -HnE '^[[:space:]]*#[[:space:]]*include' "${files[@]}" | sed -E 's/^([^:]+:[0-9]+:)[^"<]*(["<][^">]*[">]).*/\1\2/')
+finish layers "${#files[@]} files"

@@ -42,18 +42,20 @@ code_files() {
     done | sort
 }
 
-# The dependency a file's name admits to ("posix" for keyfile_posix.c), or nothing for a portable file without effects.
+# Sets REPLY (a subshell per question would be most of the time) to the dependency a file's name admits to, "posix" for
+# keyfile_posix.c, or to nothing for a portable file without effects.
 dependency_of() {
     local path=${1%.*} stem
     stem=${path##*/}
+    REPLY=
     case $path in
-        node/answer_text) echo shell; return ;;    # text from token ids: effectless, but only the shell may know tokenizers
-        node/exchange|node/gateway_stream) echo shell; return ;;   # the inside of gateway_http.c
-        node/cli) echo shell; return ;;            # what the parts of the command line share
+        node/answer_text) REPLY=shell; return ;;   # text from token ids: effectless, but only the shell may know tokenizers
+        node/exchange|node/gateway_stream) REPLY=shell; return ;;   # the inside of gateway_http.c
+        node/cli) REPLY=shell; return ;;           # what the parts of the command line share
     esac
     case $stem in
-        *_posix|*_linux|*_os|*_thread|*_main|*_zmq|*_lmdb|*_http|*_confuse|*_jansson|*_curl|*_pcre2|*_upnp|*_natpmp|*_nvml) echo "${stem##*_}" ;;
-        *_avx2|*_avx512|*_neon|*_sse2|*_cuda) echo "${stem##*_}" ;;
+        *_posix|*_linux|*_os|*_thread|*_main|*_zmq|*_lmdb|*_http|*_confuse|*_jansson|*_curl|*_pcre2|*_upnp|*_natpmp|*_nvml) REPLY=${stem##*_} ;;
+        *_avx2|*_avx512|*_neon|*_sse2|*_cuda) REPLY=${stem##*_} ;;
     esac
 }
 
@@ -95,19 +97,21 @@ plant() { # FILE, contents on standard input; in the small tree that is the curr
     cat > "$1"
 }
 
-# The check must complain, and say this.
-must_find() { # WHAT_IT_SHOULD_SAY
-    local said
+# The check must complain, and say each of these.
+must_find() { # WHAT_IT_SHOULD_SAY...
+    local said what
     if said=$(bash "$self" "$PWD" 2>&1); then
-        echo "self-test: not found: $1"
+        echo "self-test: not found: $*"
         exit 1
     fi
-    if ! grep -qF -- "$1" <<< "$said"; then
-        echo "self-test: expected \"$1\", got:"
-        echo "$said"
-        exit 1
-    fi
-    planted=$((planted + 1))
+    for what in "$@"; do
+        if [[ $said != *"$what"* ]]; then
+            echo "self-test: expected \"$what\", got:"
+            echo "$said"
+            exit 1
+        fi
+        planted=$((planted + 1))
+    done
 }
 
 must_pass() {

@@ -85,10 +85,11 @@ self_test() {
     plant node/good.h <<< $'/* good.h - a good header. */\n#ifndef TALLYMESH_NODE_GOOD_H\n#define TALLYMESH_NODE_GOOD_H\n#endif'
     plant node/good.c <<< $'/* good.c - strcpy() in a comment is no call. */\nvoid f(void) { g("sprintf(x)"); p->rand(1); my_rand(2); } // gets(x)'
     must_pass
-    try() { # LINE COMPLAINT
-        plant node/a.c <<< $'/* a.c - a. */\n'"$1"
-        must_find "node/a.c:2: $2"
-        rm node/a.c
+    local faults=()
+    try() { # LINE COMPLAINT; each in a file of its own
+        local file=node/a${#faults[@]}.c
+        plant "$file" <<< "/* ${file##*/} - a. */"$'\n'"$1"
+        faults+=("$file:2: $2")
     }
     try 'void f(void) { strcpy(a, b); }' 'calls strcpy'
     try 'int f(void) { return atoi (a); }' 'calls atoi'
@@ -97,35 +98,27 @@ self_test() {
     try $'\tint a;' 'tab'
     try 'int a; ' 'trailing blank'
     try "/* $(printf 'a%.0s' {1..180}) */" 'longer than 180'
+    try "/* $(printf 'a%.0s' {1..130}) */" 'longer than 130'
     try '/* TO''DO: later */' 'a word for unfinished work'
     try 'typedef int x;' 'typedef'
     try '#if 0' 'code that is switched off'
+    plant node/headless.c <<< 'int a;'
+    plant node/cut.c < <(printf '/* cut.c - a. */')
+    plant node/blank.c <<< $'/* blank.c - a. */\n'
+    plant node/guard.h <<< $'/* guard.h - a. */\n#ifndef A_H\n#endif'
+    plant tests/a.c <<< $'/* a.c - a. */\nint f(void) { return rand(); }'
+    plant docs/a.md <<< $'a \nFIX''ME'
+    plant testnet/a.sh <<< 'echo # X''XX'
     export TM_CHECK_STRICT=1
-    try "/* $(printf 'a%.0s' {1..130}) */" 'longer than 130'
-    plant node/a.c <<< 'int a;'
-    must_find 'node/a.c:1: does not begin with'
-    plant node/a.c < <(printf '/* a.c - a. */')
-    must_find 'node/a.c: does not end with a newline'
-    plant node/a.c <<< $'/* a.c - a. */\n'
-    must_find 'node/a.c: ends with an empty line'
+    must_find "${faults[@]}" 'node/headless.c:1: does not begin with' 'node/cut.c: does not end with a newline' \
+        'node/blank.c: ends with an empty line' 'node/guard.h: has no include guard TALLYMESH_NODE_GUARD_H' \
+        'tests/a.c:2: calls rand' 'docs/a.md:1: trailing blank' 'docs/a.md:2: a word for unfinished work' \
+        'testnet/a.sh:1: a word for unfinished work'
     unset TM_CHECK_STRICT
+    rm -r node/* tests docs testnet
+    plant tests/a.c <<< $'/* a.c - a. */\nvoid f(void) { strcpy(a, b); }'
     plant node/a.c <<< $'/* a.c - a. */\nvoid f(void) { system("x"); } /* allowed: the test wants it */'
     must_pass
-    plant node/a.h <<< $'/* a.h - a. */\n#ifndef A_H\n#endif'
-    must_find 'node/a.h: has no include guard TALLYMESH_NODE_A_H'
-    rm node/a.h
-    plant tests/a.c <<< $'/* a.c - a. */\nvoid f(void) { strcpy(a, b); }'
-    must_pass
-    plant tests/a.c <<< $'/* a.c - a. */\nint f(void) { return rand(); }'
-    must_find 'tests/a.c:2: calls rand'
-    rm -r tests
-    plant docs/a.md <<< 'a '
-    must_find 'docs/a.md:1: trailing blank'
-    plant docs/a.md <<< 'FIX''ME'
-    must_find 'docs/a.md:1: a word for unfinished work'
-    rm -r docs
-    plant testnet/a.sh <<< 'echo # X''XX'
-    must_find 'testnet/a.sh:1: a word for unfinished work'
     self_test_end source
 }
 
