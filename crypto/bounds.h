@@ -73,6 +73,7 @@ enum {
     ATTEMPTS_MAX = 5,                      /* providers tried for one request */
     STOP_IDS_MAX = 16,
     CHUNK_TOKENS_MAX = 256,                /* coalesced only under load */
+    CHUNK_PAUSE_MS = 2,                    /* per job running for the same requester: its chunks stay below half of PEER_MSGS_PER_S */
     PROMPT_TOKENS_MAX = 12000,             /* 5 bytes each in one PROMPT frame */
     OUTPUT_TOKENS_MAX = 65536,
 };

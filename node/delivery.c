@@ -3,6 +3,9 @@
  * `made` grows with the engine, `sent` follows it, and sent <= acked + window always (checked). When the window is full
  * tokens wait here; nothing is cancelled, because a slow requester is not a lost one until NO_ACK_MS have passed.
  *
+ * A requester refuses more than PEER_MSGS_PER_S messages from one peer. A token goes out at once if the last chunk is
+ * CHUNK_PAUSE_MS old, times the jobs that share the link; faster ones wait for each other and travel together.
+ *
  * Spec: PROTO 6.5 (tokens), PROTO 6.6 (claims), PROTO 6.8 (cancel)
  */
 #include <string.h>
@@ -187,16 +190,28 @@ static void send_last_claim(struct provider *p, struct work *w)
         end_delivered(p, w);                               /* it was co-signed before anybody knew that it was the last */
 }
 
+static uint32_t jobs_on_link(const struct provider *p, const struct node_id *node)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        n += p->work[i].state == WORK_RUNNING && node_id_equal(&p->work[i].node, node);
+    return n;
+}
+
 /* Sends what may be sent; at the end, the last claim. */
 static void pump(struct provider *p, struct work *w)
 {
     uint32_t n;
     struct hash digest;
+    w->chunk_waits = !w->run_over && sendable(w) > 0 && !mono_reached(p->s->now, w->next_chunk_at);
+    if (w->chunk_waits)
+        return;
     while (w->state == WORK_RUNNING && (n = sendable(w)) > 0) {
         bool first = w->claims_sent == 0;
         if (first)
             make_claim(w, NULL);                           /* made before, sent after the first tokens: they are waited for */
         bool complete = send_chunk(p, w, n, &digest);
+        w->next_chunk_at = mono_add_ms(p->s->now, (uint64_t)CHUNK_PAUSE_MS * jobs_on_link(p, &w->node));
         if (first)
             send_claim(p, w, false);
         if (complete) {
@@ -207,6 +222,8 @@ static void pump(struct provider *p, struct work *w)
     if (w->state == WORK_RUNNING && is_over(w))
         send_last_claim(p, w);
 }
+
+void delivery_resume(struct provider *p, struct work *w) { pump(p, w); }
 
 void delivery_cancel(struct provider *p, struct work *w, enum cancel_why why)
 {

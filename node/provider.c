@@ -228,6 +228,10 @@ bool provider_step(struct provider *p)
             delivery_abandon(p, w, REASON_NO_ACK);
             return true;
         }
+        if (w->state == WORK_RUNNING && w->chunk_waits && mono_reached(now, w->next_chunk_at)) {
+            delivery_resume(p, w);
+            return true;
+        }
     }
     return false;
 }
@@ -241,9 +245,13 @@ struct mono provider_deadline(const struct provider *p)
     for (size_t i = 0; i < STRANGERS_MAX; i++)
         if (p->stranger[i].used)
             due = mono_min(due, p->stranger[i].until);
-    for (size_t i = 0; i < JOBS_MAX; i++)
-        if (p->work[i].state == WORK_RUNNING || p->work[i].state == WORK_CLOSING)
-            due = mono_min(due, p->work[i].deadline);
+    for (size_t i = 0; i < JOBS_MAX; i++) {
+        const struct work *w = &p->work[i];
+        if (w->state == WORK_RUNNING || w->state == WORK_CLOSING)
+            due = mono_min(due, w->deadline);
+        if (w->state == WORK_RUNNING && w->chunk_waits)
+            due = mono_min(due, w->next_chunk_at);
+    }
     return due;
 }
 

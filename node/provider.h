@@ -81,7 +81,9 @@ struct work {
     bool newest_has_digest;
     uint32_t claims_sent, open_count;
     struct open_claim open[CLAIMS_OPEN_MAX];               /* sent, not yet co-signed, oldest first */
-    struct mono deadline;
+    struct mono deadline;                                  /* no co-signature by then: abandoned; MONO_NEVER: none is awaited */
+    struct mono next_chunk_at;                             /* tokens are coalesced until then */
+    bool chunk_waits;                                      /* and there are some */
 };
 
 struct provider {

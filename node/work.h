@@ -17,6 +17,8 @@ struct credit_limits provider_credit(const struct services *s);
 /* Terms are signed by both sides and the prompt is open: sets up w and starts the engine. tokens are copied. */
 void delivery_begin(struct provider *p, struct work *w, const struct node_id *node, const struct terms *terms, const struct hash *hash,
                     const struct prompt_msg *prompt, const uint32_t *tokens);
+/* Sends what may be sent now: next_chunk_at has come. */
+void delivery_resume(struct provider *p, struct work *w);
 /* The requester wants no more: what was sent is claimed (unless it said that it signs nothing more), the rest is dropped. */
 void delivery_cancel(struct provider *p, struct work *w, enum cancel_why why);
 /* The requester is gone or signs nothing: the job ends with what is co-signed. */

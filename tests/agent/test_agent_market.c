@@ -108,6 +108,48 @@ static void the_cheapest_of_three_wins(void **state)
     world_free(w);
 }
 
+/* What the mesh adds to the first token is two round trips; and its bytes per token stay below a hundred. */
+static void the_mesh_adds_two_round_trips(void **state)
+{
+    (void)state;
+    for (int providers = 1; providers <= 3; providers += 2) {
+        struct world *w = mesh(providers);
+        world_start(w);
+        struct request q = world_request(w, 1, 1000);
+        const struct overlay_counters *n = overlay_counters(agent_overlay(world_node(w, 1)->agent));
+        uint64_t bytes = n->bytes_out;
+        world_ask(w, 0, 1, &q);
+        world_wait(w, 1, 5000);
+        struct client *c = world_client(w, 1);
+        assert_int_equal(c->first_token.us - c->began.us, 4 * LATENCY_US + TOKEN_US);
+        assert_int_equal(c->last_token.us - c->first_token.us, 999 * TOKEN_US);    /* and nothing to the rate */
+        assert_true((n->bytes_out - bytes) / 1000 < 100);
+        world_free(w);
+    }
+}
+
+/* Four streams of a thousand tokens a second each on one link stay below what a peer accepts. */
+static void fast_streams_are_coalesced(void **state)
+{
+    (void)state;
+    struct world *w = mesh(1);
+    world_start(w);
+    struct request q[4];
+    const struct overlay_counters *n = overlay_counters(agent_overlay(world_node(w, 0)->agent));
+    uint64_t frames = n->frames_in;
+    for (int i = 0; i < 4; i++) {
+        q[i] = world_request(w, i, 3000);
+        world_ask(w, 0, i, &q[i]);
+    }
+    for (int i = 0; i < 4; i++) {
+        world_wait(w, i, 9000);
+        world_assert_answer(w, i, &q[i]);
+    }
+    assert_int_equal(n->refused[ERR_RATE], 0);
+    assert_true(n->frames_in - frames < 3 * PEER_MSGS_PER_S);
+    world_free(w);
+}
+
 struct slow { int node, left; struct world *w; };
 static bool lose_first_bid(int from, int to, uint32_t type, uint8_t *body, size_t *len, void *ctx)
 {
@@ -403,6 +445,8 @@ int main(void)
         cmocka_unit_test(a_stop_token_ends_it),
         cmocka_unit_test(lengths_around_a_claim),
         cmocka_unit_test(the_cheapest_of_three_wins),
+        cmocka_unit_test(the_mesh_adds_two_round_trips),
+        cmocka_unit_test(fast_streams_are_coalesced),
         cmocka_unit_test(a_silent_cheap_provider_costs_a_moment),
         cmocka_unit_test(a_price_cap_refuses),
         cmocka_unit_test(a_credit_limit_is_named),
