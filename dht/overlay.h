@@ -10,7 +10,7 @@
  *          a FRAME event must stay until the outbox is drained, because MESSAGE and GOSSIP lend from them.
  * Threads: none; call from the thread that owns the struct.
  * Time:    every call gets `now`; it may repeat but never goes back. Call handle(TICK) when overlay_deadline() is reached.
- * Effects: only those in the outbox, in order. Its bound: OUTBOX_* in overlay_state.h.
+ * Effects: only those in the outbox, in order. Its bound: outbox.h.
  * Spec:    PROTO 3, 4, 5
  *
  * Links are the transport's. An outbound link's id is chosen here in DIAL: top bit clear, never used again. An inbound

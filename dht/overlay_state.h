@@ -1,8 +1,8 @@
 /* overlay_state.h - the complete struct overlay, for who embeds it, and what its files say to each other.
  *
- * overlay.c decides; session.c, search.c, publish.c and rumour.c each tell one part of the story over the same struct; the
- * machines below (peers, routing, lookup, store, gossip) are leaves that do not know it. Only dht/ and its tests look
- * inside; everybody else uses overlay.h.
+ * overlay.c decides; links.c, admission.c, session.c, upkeep.c, search.c, serve.c, publish.c, rumour.c and parent.c each tell
+ * one part of the story over the same struct; the machines below (peers, routing, lookup, store, gossip) are leaves that do
+ * not know it. Only dht/ and its tests look inside; everybody else uses overlay.h.
  */
 #ifndef TALLYMESH_DHT_OVERLAY_STATE_H
 #define TALLYMESH_DHT_OVERLAY_STATE_H
@@ -125,24 +125,51 @@ struct bytes overlay_frame(struct overlay *o, const struct frame *f);
 void overlay_send_bytes(struct overlay *o, struct link link, uint32_t type, struct bytes frame);
 void overlay_send_frame(struct overlay *o, struct link link, const struct frame *f);
 
-/* ---- session.c: links become peers ---- */
+/* ---- links.c: links made, lost, given up ---- */
 
 /* Dials; record NULL: whoever answers with that transport key. NULL: no slot free. An existing dial is returned as it is. */
 struct peer *session_dial(struct overlay *o, const struct endpoint *at, const struct node_record *record);
 void session_link_up(struct overlay *o, struct link link);
 void session_link_down(struct overlay *o, struct link link);
-void session_frame(struct overlay *o, const struct overlay_event *e);
 void session_tick(struct overlay *o);
 struct mono session_deadline(const struct overlay *o);
+void session_end(struct overlay *o, struct peer *peer);    /* in whatever way its state asks for; the slot is free then */
+void session_drop(struct overlay *o, struct peer *peer, enum goaway reason);
 /* A protocol offence by this peer: counted, priced. True if the peer is gone (muted). */
 bool session_offence(struct overlay *o, struct peer *peer, uint32_t type, enum err what);
-void session_drop(struct overlay *o, struct peer *peer, enum goaway reason);
+/* Whose dial carries the talk when both have dialled: the smaller id's. */
+bool session_our_dial_wins(const struct overlay *o, const struct node_id *other);
+void session_hang_up(struct overlay *o, struct link link);
+void session_notice(struct overlay *o, enum overlay_effect_kind kind, const struct node_id *node);
+void session_say_goaway(struct overlay *o, struct link link, enum goaway reason);
+void session_say_hello(struct overlay *o, struct peer *peer, enum message_type type);
+void session_say_empty(struct overlay *o, struct peer *peer, enum message_type type, uint64_t request);
+
+/* ---- admission.c: links become peers ---- */
+
+/* A HELLO on an inbound link. OK: its author is up (or was already). */
+enum err admission_hello(struct overlay *o, const struct overlay_event *ev, const struct frame *f) MUST_CHECK;
+/* HELLO_OK on a link we dialled (the proof), or on any link that is up (news of a record). */
+enum err admission_hello_ok(struct overlay *o, struct peer *peer, const struct frame *f) MUST_CHECK;
+
+/* ---- session.c: who may say what ---- */
+
+void session_frame(struct overlay *o, const struct overlay_event *e);
 
 /* ---- overlay.c: messages of peers that are up ---- */
 
 void overlay_message(struct overlay *o, struct peer *peer, const struct frame *f);
 void overlay_peer_is_up(struct overlay *o, struct peer *peer);
-void overlay_peer_is_down(struct overlay *o);
+
+/* ---- upkeep.c: what is done without being asked ---- */
+
+void upkeep_tick(struct overlay *o);
+struct mono upkeep_deadline(const struct overlay *o);
+/* Somebody came (back) to a small mesh: where one is, there may be more, and we want links to all. One more round, not
+ * sooner than the spacing of the last one allows. */
+void upkeep_expect_more(struct overlay *o);
+/* The last peers are going: ask the bootstrap nodes soon, not when it was their turn anyway. */
+void upkeep_hurry_bootstrap(struct overlay *o);
 
 /* ---- search.c ---- */
 

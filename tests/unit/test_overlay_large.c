@@ -51,7 +51,7 @@ static void test_two_hundred_with_loss_and_crashes(void **state)
     struct net *n = net_open(&(struct net_config){ .nodes = N, .seed = 7, .delay_ms_min = 1, .delay_ms_max = 40, .loss_ppm = 20000,
                                                    .full_mesh_max = 16 });
     mesh_start(n, N);
-    net_run(n, 12 * 1000);
+    net_run(n, 8 * 1000);
     assert_int_equal(mesh_joined(n, N), N);
     check_all(n);
     for (size_t i = 0; i < 3 * MODELS; i++)
@@ -73,7 +73,7 @@ static void test_two_hundred_with_loss_and_crashes(void **state)
     for (size_t i = 0; i < N; i++)
         if (!net_node(n, i)->alive)
             net_start(n, i, 0);
-    net_run(n, 15 * 1000);
+    net_run(n, 6 * 1000);
     assert_int_equal(mesh_joined(n, N), N);
     check_all(n);
     print_message("%llu events\n", (unsigned long long)net_events(n));
@@ -136,16 +136,16 @@ static void test_a_partition_heals(void **state)
 static void test_hours_of_quiet(void **state)
 {
     (void)state;
-    enum { FEW = 12 };
+    enum { FEW = 7 };
     struct net *n = net_open(&(struct net_config){ .nodes = FEW, .seed = 6, .delay_ms_min = 1, .delay_ms_max = 20 });
     mesh_start(n, FEW);
     mesh_advertise(n, 3, 1);
     for (int hour = 0; hour < 3; hour++) {
         net_run(n, 3600 * 1000);
-        mesh_find(n, 9, 1);
+        mesh_find(n, 5, 1);
         net_run(n, 1000);
-        assert_int_equal(mesh_providers(n, 9, 1), 1);
-        assert_int_equal(mesh_models(n, 8), 1);
+        assert_int_equal(mesh_providers(n, 5, 1), 1);
+        assert_int_equal(mesh_models(n, 6), 1);
     }
     for (size_t i = 0; i < FEW; i++) {
         struct overlay_gauges g;
@@ -157,7 +157,7 @@ static void test_hours_of_quiet(void **state)
     }
     net_crash(n, 3);
     net_run(n, 20 * 60 * 1000);
-    assert_int_equal(mesh_models(n, 8), 0);                            /* its adverts die with it */
+    assert_int_equal(mesh_models(n, 6), 0);                            /* its adverts die with it */
     net_close(n);
 }
 
