@@ -31,10 +31,10 @@ check_citations() { # WORD CLAUSES UNWRITTEN
 }
 
 check_uncited() { # CLAUSES
-    local clause
+    local clause cited
+    cited=$(grep -rhoE --include='*.[ch]' 'PROTO [0-9]+(\.[0-9]+)*' $code_folders tests 2>/dev/null | sort -u)
     while read -r clause; do
-        [[ $clause == *.* ]] || continue
-        grep -rqwE --include='*.[ch]' "PROTO ${clause//./\\.}" $code_folders tests 2>/dev/null || note docs/protocol.md "nobody cites PROTO $clause"
+        [[ $clause != *.* || $'\n'$cited$'\n' == *$'\n'"PROTO $clause"$'\n'* ]] || note docs/protocol.md "nobody cites PROTO $clause"
     done <<< "$1"
 }
 
