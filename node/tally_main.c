@@ -90,7 +90,7 @@ int cli_fail(enum exit_code code, const char *format, ...)
     vfprintf(stderr, format, ap);
     va_end(ap);
     fputc('\n', stderr);
-    return code;
+    return (int)code;
 }
 
 enum exit_code cli_code_of(enum err e)
