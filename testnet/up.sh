@@ -97,15 +97,19 @@ mkdir -p "$(state)" || die "$(state): cannot be created"
 mapfile -t lines < <(plan)
 [ ${#lines[@]} -gt 0 ] || die "the topology names no node"
 [ -n "$quiet" ] || say "starting ${#lines[@]} nodes"
-boot=""
+boot="" starting=()
 for line in "${lines[@]}"; do
     read -r -a words <<<"$line"
-    start "${words[0]}" "$boot" "${words[@]:1}"
     if [ -z "$boot" ]; then                            # the first node is the one the others join through
+        start "${words[0]}" "" "${words[@]:1}"
         wait_for "${words[0]}" "opening its sockets" has_address "${words[0]}"
         boot=$(run_value "${words[0]}" bootstrap)
+    else
+        start "${words[0]}" "$boot" "${words[@]:1}" &  # a new identity waits for the disk: all of them at once
+        starting+=($!)
     fi
 done
+for job in ${starting[@]+"${starting[@]}"}; do wait "$job" || exit 1; done
 for line in "${lines[@]}"; do
     read -r -a words <<<"$line"
     wait_for "${words[0]}" "opening its sockets" has_address "${words[0]}"

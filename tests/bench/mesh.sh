@@ -5,7 +5,7 @@
 #   nothing named: all of them, about four minutes
 #   --disk DIR    where ledgers lie for the rows "on disk" (default: build/bench-state)
 #   --memory DIR  where they lie for the rows "in memory" (default: /dev/shm/tally-bench)
-#   --alone       at real-time priority (needs root): on a machine that has other work to do, that work waits meanwhile
+#   --alone       first of all: at real-time priority (needs root), but for join and idle; other work on the machine waits meanwhile
 #   --quick       fewer rounds; for trying the script, not for figures
 # Wants a build (testnet/demo.sh or cmake --build build); TALLY_BUILD names another build folder. Uses one Python, no package.
 set -u
