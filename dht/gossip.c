@@ -1,4 +1,4 @@
-/* gossip.c - what has been said already (PROTO 5.2, 5.3). */
+/* gossip.c - what has been said already (PROTO 5.2, PROTO 5.3). */
 #include "dht/gossip.h"
 
 #include <string.h>

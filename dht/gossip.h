@@ -7,7 +7,7 @@
  * Threads: none.
  * Time:    every call gets `now`; it may repeat but never goes back.
  * Effects: none.
- * Spec:    PROTO 5.2, 5.3
+ * Spec:    PROTO 5.2, PROTO 5.3
  */
 #ifndef TALLYMESH_DHT_GOSSIP_H
 #define TALLYMESH_DHT_GOSSIP_H

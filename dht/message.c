@@ -1,4 +1,4 @@
-/* message.c - bodies of the overlay's own messages (PROTO 3.3 to 3.5, 4.4, 5.1): each writer beside its reader. */
+/* message.c - bodies of the overlay's own messages (PROTO 3.3, PROTO 4.4, PROTO 5.1): each writer beside its reader. */
 #include "dht/message.h"
 
 /* ---- session ---- */

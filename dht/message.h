@@ -14,7 +14,7 @@
  *
  * Owns:    nothing. Views (struct bytes) point into the decoded body.
  * Threads: pure; any thread.
- * Spec:    PROTO 3.3 to 3.5, 4.4, 5.1
+ * Spec:    PROTO 3.3, PROTO 4.4, PROTO 5.1
  */
 #ifndef TALLYMESH_DHT_MESSAGE_H
 #define TALLYMESH_DHT_MESSAGE_H

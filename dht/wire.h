@@ -15,7 +15,7 @@
  *
  * Owns:    nothing; decoded bodies are views into the caller's bytes.
  * Threads: pure; any thread.
- * Spec:    PROTO 3.1 (frame), 3.2 (types)
+ * Spec:    PROTO 3.1 (frame), PROTO 3.2 (types)
  */
 #ifndef TALLYMESH_DHT_WIRE_H
 #define TALLYMESH_DHT_WIRE_H
