@@ -5,7 +5,8 @@
 #      "NV1 4.2" names one of docs/numerics.md. A section whose page is not written yet is passed over, by the index table at
 #      the top of protocol.md.
 #   2. A run of 40 or more hexadecimal digits in these pages or disk-format.md stands in a test or a vector as well.
-#   3. Clauses of the protocol that nobody cites are listed with TM_CHECK_STRICT=1; they may be unimplemented.
+#   3. Every hash domain and every purpose in the code stands in the tables of PROTO 2.2 and 2.3.
+#   4. Clauses of the protocol that nobody cites are listed with TM_CHECK_STRICT=1; they may be unimplemented.
 . "$(dirname "$0")/lib.sh"
 
 clauses_of() { # FILES
@@ -51,6 +52,23 @@ check_examples() {
     done
 }
 
+# What code names between quotes must stand in backticks between two headings of protocol.md.
+check_listed() { # WHAT FROM_HEADING TO_HEADING, "FILE:LINE:...\"NAME\"" on standard input
+    local where file number name table
+    table=$(sed -n "/^### $2 /,/^### $3 /p" docs/protocol.md)
+    while IFS=: read -r file number where; do
+        name=${where#*\"}
+        name=${name%%\"*}
+        [[ $table == *"\`$name\`"* ]] || complain "$file:$number" "$1 \"$name\" is not in the table of PROTO $2"
+    done
+}
+
+check_names() {
+    check_listed "hash domain" 2.2 2.3 < <(grep -rnoE --include='*.[ch]' \
+        '((hash_of|hasher_init)\([^"]*|#define [A-Z_]+_DOMAIN )"[^"]+"' $code_folders 2>/dev/null)
+    check_listed purpose 2.3 2.4 < <(grep -rnoE --include='*.h' '#define PURPOSE_[A-Z_]+ "[^"]+"' $code_folders 2>/dev/null)
+}
+
 self_test() {
     self_test_begin
     plant docs/protocol.md <<< $'| 3 | Frames | [protocol-overlay.md](protocol-overlay.md) |\n## 2 Encoding\n### 2.1 Canonical\n**9.1** Sizes\n'
@@ -72,6 +90,12 @@ self_test() {
     must_find 'docs/disk-format.md: the example 000102030405060708090a0b0c0d0e0f1011121314151617 is in no test'
     plant tests/unit/test_a.c <<< $'"00010203" "0405060708090A0B"\n  "0C0D0E0F1011121314151617"'
     must_pass
+    plant docs/protocol.md <<< $'### 2.1 Canonical\n**9.1** Sizes\n### 2.2 Hashes\n| `id` |\n### 2.3 Signatures\n| `cert` |\n### 2.4 Ids'
+    plant crypto/key.h <<< $'#define PURPOSE_CERT "cert"\n#define PURPOSE_BID "bid"'
+    plant crypto/key.c <<< $'hash_of("id", b); hasher_init(&h,\n"x"); hasher_init(&h, "book");\n#define A_DOMAIN "part"'
+    must_find 'crypto/key.h:2: purpose "bid" is not in the table of PROTO 2.3' \
+        'crypto/key.c:2: hash domain "book" is not in' 'crypto/key.c:3: hash domain "part" is not in'
+    rm crypto/key.[ch]
     export TM_CHECK_STRICT=1
     plant crypto/a.c <<< '/* PROTO 9.1 */'
     must_find 'nobody cites PROTO 2.1'
@@ -87,4 +111,5 @@ check_citations PROTO "$protocol" "$(unwritten_sections)"
 check_citations NV1 "$numerics" ""
 check_uncited "$protocol"
 check_examples
+check_names
 finish protocol_refs "$(wc -w <<< "$protocol") clauses of the protocol, $(wc -w <<< "$numerics") of NV1"
