@@ -352,8 +352,10 @@ static void full_buffers_are_noticed_once(void **state)
         write_uint(&w, 300);                                   /* 3 */
         write_hash(&w, &h);                                    /* 34 */
         assert_err(writer_finish(&w, &b), cap >= 38 ? OK : ERR_TOO_LARGE);
+        size_t len = w.len;
         write_uint(&w, 0);
         assert_err(writer_finish(&w, &b), cap >= 39 ? OK : ERR_TOO_LARGE);
+        assert_int_equal(w.len, cap >= 39 ? 39 : len);         /* after a failure nothing is written, even what would fit */
         for (size_t i = cap; i < sizeof buf; i++)
             assert_int_equal(buf[i], 0xee);
     }

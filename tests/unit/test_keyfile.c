@@ -236,6 +236,26 @@ static void every_truncation_and_every_damaged_byte_is_noticed(void **state)
     }
 }
 
+/* Check bytes do not make a file ours: with them right, magic and the fields that a plain file does not use count as well. */
+static void a_plain_file_has_one_form(void **state)
+{
+    (void)state;
+    enum { AT_CHECK = 98 };
+    static const size_t places[] = { 0, 7, 10, 17, 18, 25, 26, 41, 42, 65 };
+    struct key_seed seed = seed_of(7), back;
+    uint8_t buf[KEYFILE_BYTES];
+    assert_ok(keyfile_create(path, &seed, NULL));
+    assert_int_equal(read_file(buf, sizeof buf), KEYFILE_BYTES);
+    for (size_t i = 0; i < ARRAY_COUNT(places); i++) {
+        buf[places[i]] ^= 1;
+        struct hash h = hash_of("keyfile", bytes_of(buf, AT_CHECK));
+        memcpy(buf + AT_CHECK, h.b, KEYFILE_BYTES - AT_CHECK);
+        write_file(buf, sizeof buf);
+        assert_err(keyfile_load(path, NULL, &back), ERR_CORRUPT);
+        buf[places[i]] ^= 1;
+    }
+}
+
 /* A planted file must not make us spend a terabyte or a year. */
 static void unbelievable_costs_are_refused(void **state)
 {
@@ -361,6 +381,7 @@ int main(void)
         cmocka_unit_test_teardown(open_permissions_are_refused, tidy),
         cmocka_unit_test_teardown(other_things_than_files_are_refused, tidy),
         cmocka_unit_test_teardown(every_truncation_and_every_damaged_byte_is_noticed, tidy),
+        cmocka_unit_test_teardown(a_plain_file_has_one_form, tidy),
         cmocka_unit_test_teardown(unbelievable_costs_are_refused, tidy),
         cmocka_unit_test_teardown(a_failed_write_changes_nothing, tidy),
         cmocka_unit_test_teardown(a_killed_rewrite_leaves_a_whole_file, tidy),
