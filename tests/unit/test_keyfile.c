@@ -319,7 +319,7 @@ static void a_killed_rewrite_leaves_a_whole_file(void **state)
     struct rng rng;
     rng_init(&rng, 11);
     assert_ok(keyfile_create(path, &seed, NULL));
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 20; i++) {
         pid_t pid = fork();
         assert_true(pid >= 0);
         if (pid == 0)
