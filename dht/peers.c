@@ -132,15 +132,19 @@ struct peer *peers_each(struct peers *p, enum peer_state state, size_t *cursor)
 void peers_check(const struct peers *p)
 {
     uint32_t counts[PEER_STATE_COUNT] = { 0 };
+    size_t up[PEER_SLOTS];
     for (size_t i = 0; i < PEER_SLOTS; i++) {
         const struct peer *a = &p->slots[i];
+        if (a->state == PEER_UP)
+            up[counts[PEER_UP]] = i;
         counts[a->state]++;
         ENSURE(p->links[i] == a->link.id);
         ENSURE((a->state == PEER_FREE) == (a->link.id == 0));
         ENSURE(p->tags[i] == (a->state == PEER_UP ? tag_of(&a->id) : 0));
-        for (size_t k = i + 1; a->state == PEER_UP && k < PEER_SLOTS; k++)
-            ENSURE(p->tags[k] != p->tags[i] || !node_id_equal(&a->id, &p->slots[k].id));
     }
+    for (size_t i = 0; i < counts[PEER_UP]; i++)
+        for (size_t k = i + 1; k < counts[PEER_UP]; k++)
+            ENSURE(p->tags[up[k]] != p->tags[up[i]] || !node_id_equal(&p->slots[up[i]].id, &p->slots[up[k]].id));
     for (size_t s = 0; s < PEER_STATE_COUNT; s++)
         ENSURE(counts[s] == p->counts[s]);
     ENSURE(counts[PEER_UP] <= PEERS_MAX);
