@@ -214,7 +214,7 @@ enum err provider_gossip(struct provider *p, const struct node_record *record, s
         bid(p, &record->id, &o, &hash);
     else if (d.reason == DECLINE_NONE && overlay_open(s->overlay, s->now, s->wall, record) == OK)
         stranger_keep(p, &record->id, body, mono_add_ms(s->now, o.ttl_ms - age_ms));
-    else if (here)
+    else if (here && d.reason != DECLINE_MODEL)            /* most who hear a rumour do not serve its model: no news to anybody */
         provider_decline(p, &record->id, MSG_DECLINE, &d);
     return OK;
 }
