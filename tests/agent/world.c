@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "node/model_id.h"
+#include "tests/fake_engine.h"
 
 enum { QUEUE_MAX = 16384, PORT_BASE = 9000, POW_BITS = 2 };
 
@@ -84,35 +85,12 @@ static size_t earliest(const struct world *w)
 
 /* ---- the engine ---- */
 
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 33;
-    x *= 0xff51afd7ed558ccdu;
-    x ^= x >> 33;
-    x *= 0xc4ceb9fe1a85ec53u;
-    return x ^ (x >> 33);
-}
-
-static uint32_t next_token(uint64_t *state, uint64_t seed, uint32_t position)
-{
-    uint32_t t = (uint32_t)(mix(*state ^ seed * 31 ^ position) % VOCAB);
-    *state = mix(*state + t + 1);
-    return t;
-}
-
-static uint64_t absorb(uint64_t state, const uint32_t *tokens, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        state = mix(state + tokens[i] + 1);
-    return state;
-}
-
 uint32_t world_expected(const struct request *q, uint32_t *out, uint32_t max)
 {
-    uint64_t state = absorb(1, q->prompt, q->prompt_count);
+    uint64_t state = fake_absorb(FAKE_STATE, q->prompt, q->prompt_count);
     uint32_t n = 0;
     while (n < max && n < q->output_max) {
-        out[n] = next_token(&state, q->seed, q->prompt_count + n);
+        out[n] = fake_next(&state, q->seed, q->prompt_count + n, VOCAB);
         n++;
         for (uint32_t k = 0; k < q->stop_count; k++)
             if (out[n - 1] == q->stop_ids[k])
@@ -128,7 +106,7 @@ static void engine_start(struct world *w, int node, const struct agent_effect *e
         i++;
     assert_true(i < WORLD_RUNS_MAX);
     w->run[i] = (struct run){ .used = true, .node = node, .id = e->u.start.run, .seed = e->u.start.seed,
-                              .state = absorb(1, e->u.start.tokens, e->u.start.token_count), .position = e->u.start.token_count,
+                              .state = fake_absorb(FAKE_STATE, e->u.start.tokens, e->u.start.token_count), .position = e->u.start.token_count,
                               .output_max = e->u.start.output_max, .stop_count = e->u.start.stop_count, .heads = e->u.start.want_head_hashes };
     memcpy(w->run[i].stop, e->u.start.stop_ids, e->u.start.stop_count * sizeof w->run[i].stop[0]);
     push(w, w->now + TOKEN_US, THING_RUN, node)->run = i;
@@ -159,9 +137,8 @@ static void engine_step(struct world *w, size_t i)
         push(w, w->now + TOKEN_US, THING_RUN, r->node)->run = i;
         return;
     }
-    uint32_t t = next_token(&r->state, r->seed, r->position);
-    uint32_t head[2] = { t, r->position };
-    struct hash h = hash_of("head", bytes_of(head, sizeof head));
+    uint32_t t = fake_next(&r->state, r->seed, r->position, VOCAB);
+    struct hash h = fake_head(t, r->position);
     r->position++;
     r->made++;
     struct agent_event e = { .kind = AGENT_RUN_TOKENS, .u.tokens = { r->id, &t, r->heads ? &h : NULL, 1 } };

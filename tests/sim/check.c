@@ -1,0 +1,312 @@
+/* check.c - what must hold: after each step what the step could have broken, at the end everything.
+ *
+ *   promise     an honest node signs one thing per name, and what it signs is in its store before the frame leaves
+ *   agreement   of a channel both books hold the same receipts; the requester may be one ahead, and then exactly by the
+ *               receipt that the provider has half-signed; of a job the requester may have co-signed at most the window more
+ *   memory      a receipt that was named to anybody is still there after each restart
+ *   bounds      agent_check() after every turn (sim.c), sums of the book now and then
+ *   progress    in the end nobody waits, nothing is due, every probe was answered, every receipt is in both books
+ *
+ * Between an honest node and a cheat only the honest side's own book is held to anything.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/job_msg.h"
+#include "tests/sim/sim.h"
+
+enum { SUMS_EVERY = 512 };
+
+/* A reader's view of a node's book, also of a dead one's. */
+static struct ledger book_of(const struct sim *s, const struct sim_node *n)
+{
+    return (struct ledger){ .store = store_mem_store(n->store), .key = NULL, .self = n->public, .net = s->net };
+}
+
+/* The disk fault that was meant for the node hit our reading of it. */
+static bool is_disk_fault(enum err e) { return e == ERR_IO || e == ERR_DISK_FULL; }
+
+/* ---- promises ---- */
+
+void check_acknowledged(struct sim *s, struct sim_node *n, const struct hash *receipt)
+{
+    (void)s;
+    for (size_t i = n->acknowledged_count; i > 0 && i + 16 > n->acknowledged_count; i--)
+        if (hash_equal(&n->acknowledged[i - 1], receipt))
+            return;
+    n->acknowledged = sim_grow(n->acknowledged, &n->acknowledged_room, n->acknowledged_count, sizeof *n->acknowledged);
+    n->acknowledged[n->acknowledged_count++] = *receipt;
+}
+
+static void keep(struct sim *s, struct sim_node *n, const char *what, struct bytes subject, uint64_t number, const struct hash *said)
+{
+    struct hash name = promise_name(what, subject, number, 0);
+    if (!promises_keep(&s->promises, &name, said))
+        sim_violation(s, n, "signed two different things: %s %llu", what, (unsigned long long)number);
+}
+
+static struct bytes hash_bytes(const struct hash *h) { return bytes_of(h->b, sizeof h->b); }
+
+static void receipt_sent(struct sim *s, struct sim_node *n, const struct frame *f)
+{
+    struct receipt_msg m;
+    struct receipt r;
+    struct job j;
+    struct channel_state c;
+    struct receipt_view v;
+    struct ledger book = book_of(s, n);
+    if (receipt_msg_decode(f->body, &m) != OK || receipt_decode(m.body, &r) != OK)
+        sim_violation(s, n, "sends a receipt that does not decode");
+    struct hash id = receipt_id(m.body);
+    keep(s, n, "receipt of the provider", hash_bytes(&r.channel), r.seq, &id);
+    enum err e = ledger_job_find(&book, &r.terms, &j);
+    if (e == OK)
+        e = ledger_channel(&book, SIDE_PROVIDER, &j.peer, &c);
+    if (is_disk_fault(e))
+        return;
+    bool half = e == OK && c.has_half && hash_equal(&c.half, &id);
+    if (!half && ledger_receipt_find(&book, &id, &v) != OK)
+        sim_violation(s, n, "sends a receipt that its store does not hold");
+}
+
+/* A receipt whose second signature we give: it must be complete in our store. */
+static void receipt_named(struct sim *s, struct sim_node *n, const struct hash *id)
+{
+    struct ledger book = book_of(s, n);
+    struct receipt_view v;
+    enum err e = ledger_receipt_find(&book, id, &v);
+    if (is_disk_fault(e))
+        return;
+    if (e)
+        sim_violation(s, n, "acknowledges a receipt that its store does not hold");
+    keep(s, n, v.role == SIDE_REQUESTER ? "receipt of the requester" : "receipt of the provider", hash_bytes(&v.receipt.channel), v.receipt.seq, id);
+    check_acknowledged(s, n, id);
+}
+
+static void claim_sent(struct sim *s, struct sim_node *n, const struct frame *f)
+{
+    struct claim_msg m;
+    struct claim c;
+    if (claim_msg_decode(f->body, &m) != OK || claim_decode(m.claim, &c) != OK)
+        sim_violation(s, n, "sends a claim that does not decode");
+    struct hash said = claim_hash(m.claim);
+    keep(s, n, "claim of the provider", hash_bytes(&c.terms), c.index, &said);
+}
+
+static void claim_ok_sent(struct sim *s, struct sim_node *n, const struct frame *f)
+{
+    struct ok_msg m;
+    struct job j;
+    struct ledger book = book_of(s, n);
+    if (ok_msg_decode(f->body, &m) != OK)
+        sim_violation(s, n, "sends a co-signature that does not decode");
+    struct hash said = hash_of("sig", bytes_of(m.sig.b, sizeof m.sig.b));
+    keep(s, n, "claim of the requester", hash_bytes(&m.terms), m.index, &said);
+    enum err e = ledger_job_find(&book, &m.terms, &j);
+    if (!is_disk_fault(e) && (e || !j.has_claim || j.claim_index < m.index))
+        sim_violation(s, n, "co-signed a claim that its store does not hold");
+}
+
+void check_sent(struct sim *s, struct sim_node *n, struct bytes frame)
+{
+    struct frame f;
+    struct receipt_msg m;
+    struct adopt_msg a;
+    struct hash id;
+    if (frame_decode(frame, &f) != OK)
+        sim_violation(s, n, "sends a frame that does not decode");
+    if (f.type == MSG_RECEIPT) {
+        receipt_sent(s, n, &f);
+    } else if (f.type == MSG_RECEIPT_OK && receipt_msg_decode(f.body, &m) == OK && m.body.len == HASH_BYTES) {
+        memcpy(id.b, m.body.data, sizeof id.b);
+        receipt_named(s, n, &id);
+    } else if (f.type == MSG_RESYNC_OK && adopt_msg_decode(f.body, &a) == OK) {
+        id = receipt_id(a.body);
+        receipt_named(s, n, &id);
+    } else if (f.type == MSG_CLAIM) {
+        claim_sent(s, n, &f);
+    } else if (f.type == MSG_CLAIM_OK) {
+        claim_ok_sent(s, n, &f);
+    }
+}
+
+/* ---- agreement ---- */
+
+static void agree_on_channel(struct sim *s, const struct sim_node *provider, const struct sim_node *requester)
+{
+    struct ledger earns = book_of(s, provider), spends = book_of(s, requester);
+    struct channel_state p, r;
+    if (ledger_channel(&earns, SIDE_PROVIDER, &requester->public, &p) != OK || ledger_channel(&spends, SIDE_REQUESTER, &provider->public, &r) != OK)
+        return;                                            /* a disk fault; a damaged book is ledger_check's to find */
+    bool equal = p.seq == r.seq && hash_equal(&p.head, &r.head) && p.owed.v == r.owed.v;
+    bool one_ahead = r.seq == p.seq + 1 && p.has_half && hash_equal(&p.half, &r.head) && r.owed.v >= p.owed.v;
+    if (!equal && !one_ahead)
+        sim_violation(s, provider, "and requester %zu disagree: receipt %llu, owed %llu against receipt %llu, owed %llu", requester->idx,
+                      (unsigned long long)p.seq, (unsigned long long)p.owed.v, (unsigned long long)r.seq, (unsigned long long)r.owed.v);
+}
+
+static void agree_on_job(struct sim *s, const struct sim_node *provider, const struct sim_node *requester, const struct hash *terms)
+{
+    struct ledger earns = book_of(s, provider), spends = book_of(s, requester);
+    struct job p, r;
+    if (ledger_job_find(&earns, terms, &p) != OK || ledger_job_find(&spends, terms, &r) != OK || !p.has_claim)
+        return;
+    if (!hash_is_zero(&p.receipt) || !hash_is_zero(&r.receipt))
+        return;                                            /* the receipt may rest on an earlier claim */
+    if (!r.has_claim || r.tokens.out < p.tokens.out || r.tokens.out - p.tokens.out > WINDOW_TOKENS)
+        sim_violation(s, provider, "holds a claim over %llu tokens, requester %zu one over %llu", (unsigned long long)p.tokens.out,
+                      requester->idx, (unsigned long long)r.tokens.out);
+}
+
+void check_heard(struct sim *s, struct sim_node *n, struct sim_node *from, struct bytes frame)
+{
+    struct frame f;
+    struct ok_msg m;
+    if (n->vice != VICE_NONE || from->vice != VICE_NONE || frame_decode(frame, &f) != OK)
+        return;
+    if (f.type == MSG_CLAIM_OK && ok_msg_decode(f.body, &m) == OK)
+        agree_on_job(s, n, from, &m.terms);
+    if (f.type == MSG_RECEIPT || f.type == MSG_RECEIPT_OK || f.type == MSG_RESYNC || f.type == MSG_RESYNC_OK) {
+        agree_on_channel(s, n, from);
+        agree_on_channel(s, from, n);
+    }
+}
+
+/* ---- memory and sums ---- */
+
+void check_restarted(struct sim *s, struct sim_node *n)
+{
+    struct ledger book = book_of(s, n);
+    struct receipt_view v;
+    for (size_t i = 0; i < n->acknowledged_count; i++)
+        if (ledger_receipt_find(&book, &n->acknowledged[i], &v) != OK)
+            sim_violation(s, n, "has lost receipt %zu of those it acknowledged", i);
+}
+
+void check_turn(struct sim *s, struct sim_node *n, bool wrote)
+{
+    if (!n->alive || !wrote || ++s->checks % SUMS_EVERY != 0)
+        return;
+    struct ledger book = book_of(s, n);
+    char why[160] = "";
+    enum err e = ledger_check_sums(&book, why);
+    if (e && !is_disk_fault(e))
+        sim_violation(s, n, "book: %s: %s", err_name(e), why);
+}
+
+/* ---- the end ---- */
+
+static bool is_honest(const struct sim_node *n) { return n->vice == VICE_NONE; }
+
+bool check_settled(struct sim *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        struct ledger book = book_of(s, &s->nodes[i]);
+        struct pubkey peer = { { 0 } };
+        while (is_honest(&s->nodes[i]) && ledger_due_next(&book, &peer) == OK) {
+            const struct sim_node *debtor = sim_node_of_key(s, &peer);
+            if (debtor && is_honest(debtor))
+                return false;
+        }
+    }
+    for (size_t i = 0; i < s->clients_count; i++)
+        if (s->clients[i].state == CLIENT_WAITING)
+            return false;
+    return true;
+}
+
+static void end_books(struct sim *s, struct sim_node *n)
+{
+    struct ledger book = book_of(s, n);
+    char why[160] = "";
+    enum err e = ledger_check(&book, why);
+    if (e)
+        sim_violation(s, n, "book: %s: %s", err_name(e), why);
+    struct account mine, theirs;
+    struct pubkey peer = { { 0 } };
+    while (ledger_account_next(&book, &peer, &mine) == OK) {
+        struct sim_node *other = sim_node_of_key(s, &peer);
+        if (!other)
+            sim_violation(s, n, "has an account with somebody who does not exist");
+        if (!is_honest(other))
+            continue;
+        struct ledger across = book_of(s, other);
+        if (ledger_account(&across, &n->public, &theirs) != OK || mine.earned.v != theirs.spent.v || mine.spent.v != theirs.earned.v ||
+            mine.receipts_earned != theirs.receipts_spent || mine.receipts_spent != theirs.receipts_earned)
+            sim_violation(s, n, "and node %zu: earned %llu against spent %llu, spent %llu against earned %llu", other->idx,
+                          (unsigned long long)mine.earned.v, (unsigned long long)theirs.spent.v, (unsigned long long)mine.spent.v,
+                          (unsigned long long)theirs.earned.v);
+        s->counts.receipts += mine.receipts_earned;
+    }
+}
+
+/* What a client was told it would cost is what the receipts say; less only where a provider lost our last signatures. */
+static void end_client(struct sim *s, const struct client *c)
+{
+    struct sim_node *n = &s->nodes[c->node];
+    struct ledger book = book_of(s, n);
+    uint64_t sum = 0;
+    struct receipt_view v;
+    struct job j;
+    for (uint32_t i = 0; i < c->receipt_count; i++) {
+        struct hash id = c->receipts[i];
+        if (ledger_job_find(&book, &id, &j) == OK)         /* told while outstanding: the job's name */
+            id = j.receipt;
+        if (ledger_receipt_find(&book, &id, &v) != OK)
+            return;                                        /* a cheat's, never completed */
+        sum += v.receipt.cost.v;
+    }
+    if (sum > c->cost_pico)
+        sim_violation(s, n, "receipts over %llu for an answer that was to cost %llu", (unsigned long long)sum, (unsigned long long)c->cost_pico);
+}
+
+static void end_clients(struct sim *s)
+{
+    for (size_t i = 0; i < s->clients_count; i++) {
+        const struct client *c = &s->clients[i];
+        if (c->state == CLIENT_WAITING)
+            sim_violation(s, &s->nodes[c->node], "client %zu waits since %.3f s and has heard %u of %u tokens", i, (double)c->asked_us / 1e6,
+                          c->count, c->output_max);
+        if (c->probe && c->state == CLIENT_FAILED && c->error != ERR_CREDIT && is_honest(&s->nodes[c->node]))
+            sim_violation(s, &s->nodes[c->node], "nothing is broken any more, and yet: %s: %s", err_name(c->error), c->text);
+        if (c->state == CLIENT_DONE && is_honest(&s->nodes[c->node]))
+            end_client(s, c);
+    }
+}
+
+static void end_due(struct sim *s, struct sim_node *n)
+{
+    struct ledger book = book_of(s, n);
+    struct pubkey peer = { { 0 } };
+    struct overlay_peer link;
+    while (ledger_due_next(&book, &peer) == OK) {
+        const struct sim_node *debtor = sim_node_of_key(s, &peer);
+        if (debtor && is_honest(debtor))
+            sim_violation(s, n, "a receipt is still due from node %zu, %s", debtor->idx,
+                          overlay_peer_find(agent_overlay(n->agent), &debtor->id, &link) ? "which is connected" : "which is not connected");
+    }
+}
+
+void check_end(struct sim *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        struct sim_node *n = &s->nodes[i];
+        if (!n->alive)
+            sim_violation(s, n, "did not come back");
+        if (!is_honest(n))
+            continue;
+        if (!agent_joined(n->agent))
+            sim_violation(s, n, "has not joined again");
+        check_restarted(s, n);
+        end_due(s, n);
+        const struct agent_counters *c = agent_counters(n->agent);
+        if (c->jobs_open_requester)
+            sim_violation(s, n, "%u jobs are open for nobody", c->jobs_open_requester);
+    }
+    end_clients(s);
+    for (size_t i = 0; i < s->count; i++)
+        if (is_honest(&s->nodes[i])) {
+            end_books(s, &s->nodes[i]);
+            s->counts.failovers += agent_counters(s->nodes[i].agent)->failovers;
+        }
+}
