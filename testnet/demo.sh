@@ -13,7 +13,7 @@ trap 'exit 130' INT TERM
 need_build
 install_missing
 say "building"
-[ -n "${TALLY_BIN:-}" ] || build "$root/build"
+[ -n "${TALLY_BIN:-}" ] || TALLY_TARGETS="tally tallyd" build "$root/build"
 say "starting a mesh of five nodes"
 "$root/testnet/up.sh" -n 5 --name "$name" --quiet || exit 1
 "$root/testnet/status.sh" --name "$name"

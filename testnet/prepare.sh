@@ -66,12 +66,13 @@ install_missing() {
     reasons=()
 }
 
-# build FOLDER [cmake options]: configures when needed, builds, shows the compiler's words only if it fails.
+# build FOLDER [cmake options]: configures when needed, builds (only $TALLY_TARGETS if set), shows the compiler's words
+# only if it fails.
 build() {
     local folder=$1 log
     shift
     log=$(mktemp)
     cmake -S "$root" -B "$folder" -G Ninja "$@" >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; die "the build could not be configured"; }
-    cmake --build "$folder" >"$log" 2>&1 || { grep -E 'error|FAILED|undefined' "$log" | head -n 30 >&2; rm -f "$log"; die "the build failed"; }
+    cmake --build "$folder" ${TALLY_TARGETS:+--target $TALLY_TARGETS} >"$log" 2>&1 || { grep -E 'error|FAILED|undefined' "$log" | head -n 30 >&2; rm -f "$log"; die "the build failed"; }
     rm -f "$log"
 }

@@ -26,7 +26,7 @@ done
 
 need_build
 install_missing
-[ -n "${TALLY_BIN:-}" ] || { [ -n "$quiet" ] || say "building"; build "$root/build"; }
+[ -n "${TALLY_BIN:-}" ] || { [ -n "$quiet" ] || say "building"; TALLY_TARGETS="tally tallyd" build "$root/build"; }
 [ -x "$bin/tallyd" ] || die "$bin/tallyd is not there"
 
 # The plan: one line per node, as a topology file has them.
