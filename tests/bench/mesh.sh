@@ -17,7 +17,7 @@ command -v python3 >/dev/null || die "python3 is needed"
 first=()
 if [ "${1:-}" = --alone ]; then
     shift
-    chrt -r 1 true 2>/dev/null || die "--alone needs root and chrt"
-    first=(chrt -r 1)
+    chrt -r 10 true 2>/dev/null || die "--alone needs root and chrt"
+    first=(chrt -r 10)
 fi
 TALLY_BIN=$build/node exec ${first[@]+"${first[@]}"} python3 "$root/tests/bench/mesh.py" --root "$root" --build "$build" "$@"
