@@ -63,6 +63,7 @@ static bool promises_nothing(const struct agent_effect *e)
     switch (e->kind) {
     case AGENT_RUN_START:
     case AGENT_RUN_CANCEL:
+    case AGENT_CLIENT_ACCEPTED:
     case AGENT_CLIENT_TOKENS:
     case AGENT_DIAL:
     case AGENT_LOG:
@@ -70,7 +71,6 @@ static bool promises_nothing(const struct agent_effect *e)
     case AGENT_SEND:
     case AGENT_HANGUP:
     case AGENT_MUTE:
-    case AGENT_CLIENT_ACCEPTED:
     case AGENT_CLIENT_DONE:
     case AGENT_CLIENT_FAILED:
     case AGENT_HEADER_READY:

@@ -50,7 +50,6 @@ dependency_of() {
     REPLY=
     case $path in
         node/answer_text) REPLY=shell; return ;;   # text from token ids: effectless, but only the shell may know tokenizers
-        node/exchange|node/gateway_stream) REPLY=shell; return ;;   # the inside of gateway_http.c
         node/cli) REPLY=shell; return ;;           # what the parts of the command line share
     esac
     case $stem in

@@ -1,5 +1,5 @@
-/* gateway_stream.c - server-sent events of one exchange. */
-#include "node/exchange.h"
+/* stream_http.c - server-sent events of one exchange. */
+#include "node/exchange_http.h"
 
 #include <stdlib.h>
 #include <string.h>
