@@ -5,7 +5,7 @@
 set -u
 . "$(dirname "$0")/common.sh"
 name=demo-$$
-question=${1:-Tell me a story about a lighthouse keeper and a lantern.}
+question=${1:-What is a tally stick?}
 finish() { "$root/testnet/down.sh" --name "$name" --forget; }
 trap finish EXIT
 trap 'exit 130' INT TERM

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """How does the text become weights? The network, the packing of documents into rows, and the training loop.
 
-    train.py --text text.txt --valid valid.txt --tokenizer tokenizer.json --out model.pt --steps 4000
+    train.py --text text.txt --valid valid.txt --tokenizer tokenizer.json --out model.pt --minutes 60
 
-Runs on a GPU where there is one (bfloat16) and on the CPU otherwise (float32). The schedule goes by
-steps, so a run that was stopped goes on from its checkpoint and ends where it would have ended.
+Runs on a GPU where there is one (bfloat16) and on the CPU otherwise (float32). The schedule goes
+by time spent training, so a run ends when it should on any machine; one that was stopped goes on from its checkpoint.
 """
 import argparse
 import math
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 
 import train_tokenizer
 
-SHAPE = dict(dim=256, layers=6, heads=4, kv_heads=2, ffn=768, context=1024, base=10000.0, eps=1e-5)
+SHAPE = dict(dim=256, layers=4, heads=4, kv_heads=2, ffn=768, context=1024, base=10000.0, eps=1e-5)
 ROW, TOKENS_PER_STEP = 512, 4096                       # every eighth step has rows of 2 * ROW
 POOL = 256                                             # documents to choose from when a row is filled
 
@@ -189,11 +189,11 @@ class Muon(torch.optim.Optimizer):
                 p.add_(x, alpha=-group["lr"] * max(1, p.shape[0] / p.shape[1]) ** 0.5)
 
 
-def schedule(step, steps):
-    """Up in 100 steps, flat to 40 %, then down along a cosine to almost nothing."""
-    if step < 100:
-        return (step + 1) / 100
-    t = max(0.0, (step / steps - 0.4) / 0.6)
+def schedule(step, done):
+    """Up in 50 steps, flat to 40 % of the time, then down along a cosine to almost nothing."""
+    if step < 50:
+        return (step + 1) / 50
+    t = max(0.0, (done - 0.4) / 0.6)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, t)))
 
 
@@ -227,7 +227,7 @@ def main():
     args.add_argument("--valid", required=True)
     args.add_argument("--tokenizer", required=True)
     args.add_argument("--out", required=True)
-    args.add_argument("--steps", type=int, default=4000)
+    args.add_argument("--minutes", type=float, default=60)
     args.add_argument("--lr", type=float, default=0.02)
     args.add_argument("--threads", type=int, default=2)
     args = args.parse_args()
@@ -242,13 +242,13 @@ def main():
     matrices = [p for n, p in net.named_parameters() if p.dim() == 2 and n.startswith("blk")]
     others = [p for n, p in net.named_parameters() if p.dim() != 2 or not n.startswith("blk")]
     optimizers = [Muon(matrices, lr=args.lr), torch.optim.AdamW(others, lr=args.lr / 6, betas=(0.9, 0.95), weight_decay=0.0)]
-    rows, step, state_path = Rows(data), 0, args.out + ".state"
+    rows, step, spent, state_path = Rows(data), 0, 0.0, args.out + ".state"
     if os.path.exists(state_path):
         state = torch.load(state_path, map_location=device, weights_only=False)
         net.load_state_dict(state["net"])
         for o, s in zip(optimizers, state["optimizers"]):
             o.load_state_dict(s)
-        step, rows.at, rows.pool = state["step"], state["at"], state["pool"]
+        step, spent, rows.at, rows.pool = state["step"], state["spent"], state["at"], state["pool"]
         print(f"going on from step {step}", flush=True)
 
     def plain(tokens, targets):
@@ -259,14 +259,15 @@ def main():
 
     def save():
         torch.save(net.state_dict(), args.out)
-        torch.save(dict(net=net.state_dict(), optimizers=[o.state_dict() for o in optimizers], step=step, at=rows.at, pool=rows.pool), state_path + ".new")
+        torch.save(dict(net=net.state_dict(), optimizers=[o.state_dict() for o in optimizers], step=step, spent=spent, at=rows.at, pool=rows.pool), state_path + ".new")
         os.replace(state_path + ".new", state_path)
 
-    started, seen, mean = time.time(), 0, None
-    while step < args.steps:
+    seen, mean = 0, None
+    while spent < args.minutes * 60:
+        began = time.time()
         for o, lr in zip(optimizers, (args.lr, args.lr / 6)):
             for group in o.param_groups:
-                group["lr"] = lr * schedule(step, args.steps)
+                group["lr"] = lr * schedule(step, spent / (args.minutes * 60))
         tokens, targets = (t.to(device) for t in rows.batch(2 * ROW if step % 8 == 7 else ROW))
         value = loss(tokens, targets)
         value.backward()
@@ -274,13 +275,14 @@ def main():
         for o in optimizers:
             o.step()
         net.zero_grad(set_to_none=True)
-        step, seen = step + 1, seen + tokens.numel()
+        step, seen, spent = step + 1, seen + tokens.numel(), spent + time.time() - began
         mean = value.item() if mean is None else 0.95 * mean + 0.05 * value.item()
         if step % 50 == 0:
-            print(f"step {step} loss {mean:.4f} {seen / (time.time() - started):.0f} tokens/s {(time.time() - started) / 60:.1f} min", flush=True)
-        if step % 500 == 0 or step == args.steps:
-            print(f"step {step} held-out loss {held_out(loss, valid, device):.4f}", flush=True)
+            print(f"step {step} loss {mean:.4f} {tokens.numel() / (time.time() - began):.0f} tokens/s {spent / 60:.1f} min", flush=True)
+        if step % 200 == 0:
             save()
+    save()
+    print(f"step {step} held-out loss {held_out(loss, valid, device):.4f}", flush=True)
     for prompt in PROMPTS:
         print(f"> {prompt}\n{sample(net, tokenizer, f'<|im_start|>user{chr(10)}{prompt}<|im_end|>{chr(10)}<|im_start|>assistant{chr(10)}', device)}\n", flush=True)
 
