@@ -7,6 +7,7 @@
 #include "ledger/ledger.h"
 #include "node/config.h"
 #include "node/identity_posix.h"
+#include "node/passphrase_posix.h"
 
 /* One table for the whole command line; documented in README and `tally help exit-codes`. */
 enum exit_code {
@@ -26,8 +27,7 @@ struct cli {
     char api[320];                 /* empty: from run.json, else http://127.0.0.1:8600 */
     const char *api_key;           /* $TALLY_API_KEY */
     bool json, tty, colour, yes;
-    char passphrase[256];
-    bool has_passphrase;
+    struct passphrase passphrase;  /* --passphrase-fd, or asked for when a key turns out to be locked */
     int argc;                      /* of the command: argv[0] is its name */
     char **argv;
 };

@@ -111,7 +111,7 @@ int cmd_init(struct cli *c)
         snprintf(c->data_dir, sizeof c->data_dir, "%.*s", (int)sizeof c->data_dir - 1, full);
     }
     struct net_id net = net_id_of(o.network);
-    enum err e = identity_create(c->data_dir, &net, (unsigned)o.pow_bits, c->has_passphrase ? c->passphrase : NULL, show_pow, NULL, &why);
+    enum err e = identity_create(c->data_dir, &net, (unsigned)o.pow_bits, passphrase_text(&c->passphrase), show_pow, NULL, &why);
     if (isatty(2))
         fputs("\r\033[K", stderr);
     if (e == OK)
@@ -169,37 +169,59 @@ static int show_bootstrap(struct cli *c)
     return rc;
 }
 
-static bool ask_passphrase(const char *what, char out[256])
+/* The present and the new passphrase, from descriptors or typed. */
+static int read_passphrases(struct cli *c, struct passphrase *before, struct passphrase *after)
 {
-    char *line = getpass(what);
-    if (!line)
-        return false;
-    snprintf(out, 256, "%s", line);
-    sodium_memzero(line, strlen(line));
-    return true;
+    struct passphrase again = { "" };
+    const char *v, *new_fd = NULL;
+    int fd, rc = EXIT_FINE;
+    for (int i = 2; i < c->argc; i++) {
+        if (!(v = cli_option(c, &i, "--new-passphrase-fd")))
+            return cli_fail(EXIT_USAGE, "what is \"%s\"?", c->argv[i]);
+        new_fd = v;
+    }
+    *before = c->passphrase;
+    if (new_fd) {
+        if (passphrase_parse_fd(new_fd, &fd) != OK || passphrase_from_fd(fd, after) != OK)
+            rc = cli_fail(EXIT_USAGE, "--new-passphrase-fd %s: no passphrase can be read there", new_fd);
+    } else if ((!before->text[0] && passphrase_ask("present passphrase (empty: none): ", before) != OK) ||
+               passphrase_ask("new passphrase (empty: none): ", after) != OK || passphrase_ask("once more: ", &again) != OK) {
+        rc = cli_fail(EXIT_USAGE, "a passphrase is typed at a terminal or read from --new-passphrase-fd");
+    } else if (strcmp(after->text, again.text) != 0) {
+        rc = cli_fail(EXIT_FAILED, "the two new passphrases differ; nothing was changed");
+    }
+    passphrase_fini(&again);
+    return rc;
+}
+
+/* A change that was cut short is finished by running it again: a file that has the new passphrase is done. */
+static enum err change_one(const char *path, const struct passphrase *before, const struct passphrase *after)
+{
+    struct key_seed seed;
+    enum err e = keyfile_change(path, passphrase_text(before), passphrase_text(after));
+    if ((e == ERR_PASSPHRASE || e == ERR_LOCKED) && keyfile_load(path, passphrase_text(after), &seed) == OK) {
+        sodium_memzero(&seed, sizeof seed);
+        return OK;
+    }
+    return e;
 }
 
 static int change_passphrase(struct cli *c)
 {
     static const char *const files[] = { "owner.key", "node.key", "transport.key" };
-    char before[256] = "", after[256] = "", again[256] = "", path[CONFIG_PATH_CHARS + 16];
-    int rc = EXIT_FINE;
-    if (!isatty(0))
-        return cli_fail(EXIT_USAGE, "a passphrase is typed at a terminal");
-    if (!ask_passphrase("present passphrase (empty: none): ", before) || !ask_passphrase("new passphrase (empty: none): ", after) ||
-        !ask_passphrase("once more: ", again))
-        return cli_fail(EXIT_FAILED, "no terminal to ask at");
-    if (strcmp(after, again) != 0)
-        rc = cli_fail(EXIT_FAILED, "the two new passphrases differ; nothing was changed");
+    struct passphrase before = { "" }, after = { "" };
+    char path[CONFIG_PATH_CHARS + 16];
+    int rc = read_passphrases(c, &before, &after);
     for (size_t i = 0; rc == EXIT_FINE && i < ARRAY_COUNT(files); i++) {
         snprintf(path, sizeof path, "%s/%s", c->data_dir, files[i]);
-        enum err e = keyfile_change(path, before[0] ? before : NULL, after[0] ? after : NULL);
+        enum err e = change_one(path, &before, &after);
         if (e != OK && !(e == ERR_NOT_FOUND && i == 0))        /* the owner key may be kept elsewhere */
             rc = cli_fail(cli_code_of(e), "%s: %s", path, err_text(e));
     }
-    sodium_memzero(before, sizeof before);
-    sodium_memzero(after, sizeof after);
-    sodium_memzero(again, sizeof again);
+    if (rc == EXIT_FINE && c->json)
+        cli_print_json(json_pack("{s:b}", "passphrase", after.text[0] != 0));
+    passphrase_fini(&before);
+    passphrase_fini(&after);
     return rc;
 }
 

@@ -19,7 +19,9 @@ int wallet_open(struct cli *c, bool with_secrets, struct wallet *w)
     memset(w, 0, sizeof *w);
     enum err e = identity_glance(c->data_dir, &w->who, &why);
     if (e == OK && with_secrets) {
-        e = identity_load(c->data_dir, &w->who.net, c->has_passphrase ? c->passphrase : NULL, NULL, &w->identity, &why);
+        e = identity_load(c->data_dir, &w->who.net, passphrase_text(&c->passphrase), NULL, &w->identity, &why);
+        if (e == ERR_LOCKED && isatty(0) && passphrase_ask("passphrase of the key files: ", &c->passphrase) == OK && c->passphrase.text[0])
+            e = identity_load(c->data_dir, &w->who.net, c->passphrase.text, NULL, &w->identity, &why);
         w->has_identity = e == OK;
     }
     if (e != OK)

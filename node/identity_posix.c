@@ -127,8 +127,11 @@ enum err identity_create(const char *data_dir, const struct net_id *net, unsigne
         return e;
     if ((e = seed_ensure(data_dir, "owner.key", passphrase, &owner_seed, why)) != OK ||
         (e = seed_ensure(data_dir, "node.key", passphrase, &node_seed, why)) != OK ||
-        (e = seed_ensure(data_dir, "transport.key", passphrase, &transport_seed, why)) != OK)
+        (e = seed_ensure(data_dir, "transport.key", passphrase, &transport_seed, why)) != OK) {
+        sodium_memzero(&owner_seed, sizeof owner_seed);
+        sodium_memzero(&node_seed, sizeof node_seed);
         return e;
+    }
     key_from_seed(&owner_seed, &owner, &owner_public);
     key_from_seed(&node_seed, &node, &node_public);
     e = pow_ensure(data_dir, &node_public, net, pow_bits, progress, ctx, why);
@@ -214,7 +217,7 @@ enum err identity_load(const char *data_dir, const struct net_id *net, const cha
     e = cert_load(cert_path && cert_path[0] ? cert_path : path, net, &id, why);
     if (e == OK)
         *out = id;
-    identity_fini(e == OK ? &(struct identity){ 0 } : &id);
+    identity_fini(&id);
     return e;
 }
 

@@ -191,16 +191,16 @@ static enum err join(struct node *n, struct fault *why)
     return OK;
 }
 
-static enum err open_node(struct node *n, struct fault *why)
+static enum err open_node(struct node *n, struct passphrase *passphrase, struct fault *why)
 {
     enum err e = crypto_start();
-    const char *passphrase = getenv("TALLY_PASSPHRASE_FD") && n->passphrase[0] ? n->passphrase : NULL;
     if (e != OK)
         return fault_set(why, e, "no system randomness");
     n->net = net_id_of(n->config->network);
     if ((e = open_signals(n, why)) != OK)
         return e;
-    e = identity_load(n->config->data_dir, &n->net, passphrase, n->config->owner_cert, &n->identity, why);
+    e = identity_load(n->config->data_dir, &n->net, passphrase_text(passphrase), n->config->owner_cert, &n->identity, why);
+    passphrase_fini(passphrase);
     if (e == OK)
         e = open_store(n, why);
     if (e == OK)
@@ -242,7 +242,6 @@ static void close_node(struct node *n)
     if (n->catalog)
         catalog_close(n->catalog);
     identity_fini(&n->identity);
-    sodium_memzero(n->passphrase, sizeof n->passphrase);
     sodium_memzero(n->api_key, sizeof n->api_key);
     if (n->signal_fd > 0)
         close(n->signal_fd);
@@ -420,7 +419,7 @@ static void loop(struct node *n)
     }
 }
 
-int node_run(const struct config *c, const struct supervised *s)
+int node_run(const struct config *c, const struct supervised *s, struct passphrase *passphrase)
 {
     static struct node node;                           /* one node per process; too large for a stack */
     struct node *n = &node;
@@ -430,7 +429,7 @@ int node_run(const struct config *c, const struct supervised *s)
     n->supervised = s;
     n->started = mono_now();
     log_setup(c->log_level, strcmp(c->log_format, "json") == 0);
-    enum err e = open_node(n, &why);
+    enum err e = open_node(n, passphrase, &why);
     if (e != OK) {
         log_event(LOG_ERROR, "start_failed", "%s", why.text[0] ? why.text : err_text(e));
         close_node(n);

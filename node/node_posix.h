@@ -17,6 +17,7 @@
 #include "node/config.h"
 #include "node/gateway_http.h"
 #include "node/identity_posix.h"
+#include "node/passphrase_posix.h"
 #include "node/supervise_posix.h"
 #include "node/transport_zmq.h"
 #include "node/worker_thread.h"
@@ -58,7 +59,7 @@ struct node {
     const struct supervised *supervised;
     struct net_id net;
     struct identity identity;
-    char passphrase[256], api_key[256];
+    char api_key[256];
     struct store *store;
     struct agent *agent;
     struct transport *transport;
@@ -82,8 +83,9 @@ struct node {
     enum err broken;                                       /* a commit failed: stop without performing anything */
 };
 
-/* Runs a node until it is told to stop; returns the process's exit code. Worker side of supervise_run(). */
-int node_run(const struct config *c, const struct supervised *s);
+/* Runs a node until it is told to stop; returns the process's exit code. Worker side of supervise_run(). The passphrase is
+ * wiped once the keys are open. */
+int node_run(const struct config *c, const struct supervised *s, struct passphrase *passphrase);
 
 struct mono mono_now(void);
 struct wall wall_now(void);

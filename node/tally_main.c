@@ -49,7 +49,9 @@ const struct command commands[] = {
     { "key", "[show|bootstrap|passwd]", "this node's public keys; what to hand to others",
       "  show               owner key, node key, node id (default)\n"
       "  bootstrap          the string others need to join through this node\n"
-      "  passwd             set, change or remove the passphrase of the key files\n", cmd_key },
+      "  passwd             set, change or remove the passphrase of the key files: asked for at the terminal, or\n"
+      "    --passphrase-fd N      the present one, from descriptor N\n"
+      "    --new-passphrase-fd N  the new one\n", cmd_key },
     { "doctor", "", "look for what is wrong with this machine's set-up", "", cmd_doctor },
 };
 const size_t command_count = ARRAY_COUNT(commands);
@@ -170,14 +172,11 @@ static void find_data_dir(struct cli *c)
 
 static int read_passphrase(struct cli *c, const char *fd_text)
 {
-    int fd = (int)strtol(fd_text, NULL, 10);
-    ssize_t n = read(fd, c->passphrase, sizeof c->passphrase - 1);
-    if (n < 0)
-        return cli_fail(EXIT_USAGE, "--passphrase-fd %s: %s", fd_text, strerror(errno));
-    c->passphrase[n] = 0;
-    c->passphrase[strcspn(c->passphrase, "\r\n")] = 0;
-    c->has_passphrase = true;
-    return EXIT_FINE;
+    int fd;
+    enum err e = passphrase_parse_fd(fd_text, &fd);
+    if (e == OK)
+        e = passphrase_from_fd(fd, &c->passphrase);
+    return e == OK ? EXIT_FINE : cli_fail(EXIT_USAGE, "--passphrase-fd %s: %s", fd_text, err_text(e));
 }
 
 /* Global options may stand anywhere; what is left is the command's. Returns an exit code, or -1 to go on. */
@@ -239,7 +238,9 @@ int main(int argc, char **argv)
         if (crypto_start() != OK)
             return cli_fail(EXIT_FAILED, "no system randomness");
         find_data_dir(&c);
-        return commands[i].run(&c);
+        rc = commands[i].run(&c);
+        passphrase_fini(&c.passphrase);
+        return rc;
     }
     return cli_fail(EXIT_USAGE, "there is no command \"%s\"; `tally help` lists them", c.argv[0]);
 }

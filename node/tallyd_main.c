@@ -1,10 +1,13 @@
 /* tallyd_main.c - the daemon: reads its configuration, then runs a supervised node. */
 #include <getopt.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "crypto/keyfile_posix.h"
 #include "node/log_posix.h"
 #include "node/node_posix.h"
 
@@ -13,14 +16,16 @@ enum { SETS_MAX = 64 };
 static const char usage[] =
     "tallyd - one node of a Tallymesh: joins, bids, computes, keeps its half of every receipt\n"
     "\n"
-    "usage: tallyd [-c FILE] [-d DIR] [--set KEY=VALUE]... [--check] [--print-config] [--version]\n"
+    "usage: tallyd [-c FILE] [-d DIR] [--set KEY=VALUE]... [--passphrase-fd N] [--check] [--print-config] [--version]\n"
     "  -c, --config FILE     configuration (default: DATA_DIR/tallyd.conf if there, else /etc/tallymesh/tallyd.conf)\n"
     "  -d, --data-dir DIR    same as --set data_dir=DIR\n"
     "      --set KEY=VALUE   override one key, for instance --set listen.port=7601\n"
+    "      --passphrase-fd N read the key files' passphrase from descriptor N; without it from the systemd credential\n"
+    "                        \"passphrase\", or it is asked for at the terminal\n"
     "      --check           read the configuration, say what is wrong with it, exit\n"
     "      --print-config    every key with its default and meaning\n"
     "\n"
-    "signals: SIGTERM finishes open work (20 s at most) and ends; a second one ends at once\n"
+    "signals: SIGTERM and SIGINT finish open work (20 s at most) and end; a second one ends at once; SIGHUP is ignored\n"
     "exit codes: 0 ended as asked, 2 usage, 78 configuration or identity wrong, 71 cannot fork\n"
     "example: tally init -d ~/.tallymesh && tallyd -d ~/.tallymesh\n";
 
@@ -31,7 +36,7 @@ static void print_line(void *to, const char *text)
 }
 
 struct arguments {
-    const char *config, *data_dir, *sets[SETS_MAX];
+    const char *config, *data_dir, *passphrase_fd, *sets[SETS_MAX];
     unsigned set_count;
     bool check;
 };
@@ -42,6 +47,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
     static const struct option options[] = {
         { "config", required_argument, NULL, 'c' }, { "data-dir", required_argument, NULL, 'd' },
         { "set", required_argument, NULL, 's' },    { "check", no_argument, NULL, 'k' },
+        { "passphrase-fd", required_argument, NULL, 'w' },
         { "print-config", no_argument, NULL, 'p' }, { "version", no_argument, NULL, 'v' },
         { "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 },
     };
@@ -60,6 +66,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
                 return 2;
             }
             a->sets[a->set_count++] = optarg;
+            break;
+        case 'w':
+            a->passphrase_fd = optarg;
             break;
         case 'k':
             a->check = true;
@@ -127,7 +136,41 @@ static enum err read_config(struct config *c, const struct arguments *a, struct 
     return e == OK ? config_validate(c, why) : e;
 }
 
-static int work(const struct supervised *s, void *ctx) { return node_run(ctx, s); }
+struct work { struct config config; struct passphrase passphrase; };
+
+/* A supervised worker wipes its own copy; the supervisor keeps one, because a worker that is started again needs it. */
+static int work(const struct supervised *s, void *ctx)
+{
+    struct work *w = ctx;
+    return node_run(&w->config, s, &w->passphrase);
+}
+
+/* Asked for only if the keys want one and a person is there. */
+static enum err read_passphrase(const struct config *c, const char *fd_text, struct passphrase *out)
+{
+    char path[CONFIG_PATH_CHARS + 16];
+    struct key_seed seed;
+    int fd;
+    if (fd_text) {
+        enum err e = passphrase_parse_fd(fd_text, &fd);
+        if (e == OK)
+            e = passphrase_from_fd(fd, out);
+        if (e == OK && fd > 2)
+            close(fd);
+        return e;
+    }
+    enum err e = passphrase_from_credential(out);
+    if (e != ERR_NOT_FOUND)
+        return e;
+    snprintf(path, sizeof path, "%s/node.key", c->data_dir);
+    e = crypto_start();
+    if (e == OK)
+        e = keyfile_load(path, NULL, &seed);
+    sodium_memzero(&seed, sizeof seed);
+    if (e != ERR_LOCKED || !isatty(0))
+        return OK;                                     /* whatever else is wrong is said when the identity is loaded */
+    return passphrase_ask("passphrase of the key files: ", out);
+}
 
 static void say_restart(void *ctx, int signal, int exit_code, uint32_t restarts, uint32_t pause_ms)
 {
@@ -137,28 +180,35 @@ static void say_restart(void *ctx, int signal, int exit_code, uint32_t restarts,
 
 int main(int argc, char **argv)
 {
-    static struct config config;
+    static struct work w;
     struct config_fault why = { { 0 } };
     struct arguments a = { 0 };
     int rc = parse_arguments(argc, argv, &a);
     if (rc >= 0)
         return rc;
-    enum err e = read_config(&config, &a, &why);
+    enum err e = read_config(&w.config, &a, &why);
     if (e != OK) {
         fprintf(stderr, "tallyd: %s\n", why.text[0] ? why.text : err_text(e));
         return NODE_EXIT_CONFIG;
     }
     if (a.check) {
-        printf("configuration is valid: network %s, data in %s, %u models\n", config.network, config.data_dir, config.model_count);
+        printf("configuration is valid: network %s, data in %s, %u models\n", w.config.network, w.config.data_dir, w.config.model_count);
         return 0;
     }
-    log_setup(config.log_level, strcmp(config.log_format, "json") == 0);
-    if (!config.supervise)
-        return node_run(&config, NULL);
-    struct supervise s = { .memory_bytes_max = (uint64_t)(config.memory_mb ? config.memory_mb : SUPERVISE_MEMORY_MIB_DEFAULT) << 20,
+    e = read_passphrase(&w.config, a.passphrase_fd, &w.passphrase);
+    if (e != OK) {
+        fprintf(stderr, "tallyd: passphrase%s%s: %s\n", a.passphrase_fd ? " from descriptor " : "", a.passphrase_fd ? a.passphrase_fd : "", err_text(e));
+        return a.passphrase_fd ? 2 : NODE_EXIT_CONFIG;
+    }
+    log_setup(w.config.log_level, strcmp(w.config.log_format, "json") == 0);
+    if (!w.config.supervise)
+        return work(NULL, &w);
+    struct supervise s = { .memory_bytes_max = (uint64_t)(w.config.memory_mb ? w.config.memory_mb : SUPERVISE_MEMORY_MIB_DEFAULT) << 20,
                            .on_restart = say_restart };
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
     s.memory_bytes_max = 0;                            /* a sanitizer's shadow is terabytes of writable address space */
 #endif
-    return supervise_run(&s, work, &config);
+    rc = supervise_run(&s, work, &w);
+    passphrase_fini(&w.passphrase);
+    return rc;
 }

@@ -8,7 +8,7 @@ foreach(cheat token:worker_next model:worker_open price:claim_make)
   target_link_options(cheat_${cheat_name} PRIVATE -Wl,--wrap=${wrapped})
 endforeach()
 
-foreach(script openai_client failover cheats crash testnets two_machines)
+foreach(script openai_client failover cheats crash testnets two_machines passphrase)
   tm_script(NAME e2e_${script} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/${script}.sh LABELS e2e)
 endforeach()
 

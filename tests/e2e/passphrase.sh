@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# passphrase.sh - keys under a passphrase: from a descriptor, a systemd credential or the terminal; kept over a restart.
+. "$(dirname "$0")/common.sh"
+dir=$scratch/locked
+tally() { "$bin/tally" -d "$dir" "$@"; }
+daemon=("$bin/tallyd" -d "$dir" --set listen.host=127.0.0.1 --set listen.port=0 --set api.port=0)
+tally init --network locked --pow-bits 8 --passphrase-fd 3 3<<<"open sesame" >/dev/null || fail "tally init"
+is_ready() { "$bin/tally" -d "$dir" status --json 2>/dev/null | grep -q '"state":"ready"'; }
+# started WHAT: the node answers; then it is asked to end.
+started() { until_true 20 is_ready || { cat "$scratch/log"; fail "$1: not ready"; }; }
+ended() { kill -TERM "$1"; wait "$1"; expect "$2: exit code" $? 0; }
+
+"${daemon[@]}" >"$scratch/log" 2>&1 </dev/null
+expect "exit code without the passphrase" $? 78
+grep -q "passphrase is needed" "$scratch/log" || { cat "$scratch/log"; fail "the cause is not named"; }
+"${daemon[@]}" --passphrase-fd 3 >"$scratch/log" 2>&1 3<<<"open barley"
+expect "exit code with a wrong passphrase" $? 78
+grep -q "wrong passphrase" "$scratch/log" || { cat "$scratch/log"; fail "the cause is not named"; }
+"${daemon[@]}" --passphrase-fd 9 >"$scratch/log" 2>&1
+expect "exit code of a descriptor that is not open" $? 2
+"${daemon[@]}" --passphrase-fd x >"$scratch/log" 2>&1
+expect "exit code of a descriptor that is none" $? 2
+
+"${daemon[@]}" --passphrase-fd 3 >"$scratch/log" 2>&1 3<<<"open sesame" &
+p=$!; spare_pids+=($p)
+started "from a descriptor"
+# A worker that died is started again, with the passphrase it had.
+worker=$(sed -n 's/^ *"pid": \([0-9]*\).*/\1/p' "$dir/run.json")
+[ "$worker" != "$p" ] || fail "the worker is its own supervisor"
+kill -KILL "$worker"
+restarted() { is_ready && [ "$("$bin/tally" -d "$dir" status --json | json 'd["restarts"]')" = 1 ]; }
+until_true 20 restarted || { cat "$scratch/log"; fail "the restarted worker has no passphrase"; }
+ended $p "from a descriptor"
+
+mkdir "$scratch/credentials"
+echo "open sesame" >"$scratch/credentials/passphrase"
+CREDENTIALS_DIRECTORY=$scratch/credentials "${daemon[@]}" >"$scratch/log" 2>&1 </dev/null &
+p=$!; spare_pids+=($p)
+started "from a credential"
+ended $p "from a credential"
+
+# Typed at a terminal, which does not show it.
+"$python" - "$bin" "$dir" <<'P' || fail "typed at a terminal"
+import os, pty, select, sys, time
+def talk(argv, typed):
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execv(argv[0], argv)
+    shown = b""
+    for prompt, line in typed:
+        end = time.time() + 10
+        while prompt not in shown and time.time() < end:
+            if select.select([fd], [], [], 0.1)[0]: shown += os.read(fd, 4096)
+        assert prompt in shown, shown
+        shown = shown[shown.index(prompt) + len(prompt):]
+        os.write(fd, line + b"\n")
+    try:
+        while True: shown += os.read(fd, 4096)
+    except OSError: pass
+    assert b"sesame" not in shown and b"barley" not in shown, shown
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown
+tally, dir = sys.argv[1] + "/tally", sys.argv[2]
+assert talk([tally, "-d", dir, "key", "passwd"], [(b"present", b"open sesame"), (b"new pass", b"open barley"), (b"once more", b"open barley")])[0] == 0
+assert talk([tally, "-d", dir, "key", "passwd"], [(b"present", b"open sesame"), (b"new pass", b"x"), (b"once more", b"x")])[0] == 7
+code, shown = talk([sys.argv[1] + "/tallyd", "-d", dir, "--set", "listen.port=0", "--set", "listen.host=127.0.0.1", "--set", "api.port=0"], [(b"passphrase", b"open sesame")])
+assert code == 78 and b"wrong passphrase" in shown, (code, shown)
+P
+tally key passwd --passphrase-fd 3 --new-passphrase-fd 4 3<<<"open barley" 4<<<"once upon" || fail "tally key passwd from descriptors"
+tally key passwd --passphrase-fd 3 --new-passphrase-fd 4 3<<<"open barley" 4<<<"once upon" || fail "a change that was made already is no error"
+"${daemon[@]}" --passphrase-fd 3 >"$scratch/log" 2>&1 3<<<"once upon" &
+p=$!; spare_pids+=($p)
+started "after a change"
+ended $p "after a change"
+echo "passphrase: descriptor, credential, terminal, restart and change"
