@@ -15,7 +15,7 @@
 #include "node/job_msg.h"
 #include "tests/sim/sim.h"
 
-enum { SUMS_EVERY = 512 };
+enum { SUMS_EVERY = 512, LISTED_NODES_MAX = 50 };
 
 /* A reader's view of a node's book, also of a dead one's. */
 static struct ledger book_of(const struct sim *s, const struct sim_node *n)
@@ -287,6 +287,27 @@ static void end_due(struct sim *s, struct sim_node *n)
     }
 }
 
+/* In a small mesh everybody lists everything that an honest node offers; a large one is listed in part, and the probes have to do. */
+static void end_adverts(struct sim *s, const struct sim_node *n)
+{
+    bool *listed = calloc(s->count * SIM_MODELS, sizeof *listed);
+    struct advert ad;
+    size_t cursor = 0;
+    ENSURE(listed != NULL);
+    while (overlay_advert_each(agent_overlay(n->agent), sim_mono(s, n), &cursor, &ad)) {
+        const struct sim_node *by = sim_node_of(s, &ad.node.id);
+        for (size_t m = 0; by && m < SIM_MODELS; m++)
+            if (hash_equal(&s->models[m], &ad.model))
+                listed[by->idx * SIM_MODELS + m] = true;
+    }
+    for (size_t i = 0; i < s->count * SIM_MODELS; i++) {
+        const struct sim_node *by = &s->nodes[i / SIM_MODELS];
+        if (is_honest(by) && by->serves[i % SIM_MODELS] && !listed[i])
+            sim_violation(s, n, "does not know that node %zu serves model %zu", by->idx, i % SIM_MODELS);
+    }
+    free(listed);
+}
+
 void check_end(struct sim *s)
 {
     for (size_t i = 0; i < s->count; i++) {
@@ -299,6 +320,8 @@ void check_end(struct sim *s)
             sim_violation(s, n, "has not joined again");
         check_restarted(s, n);
         end_due(s, n);
+        if (s->count <= LISTED_NODES_MAX)
+            end_adverts(s, n);
         const struct agent_counters *c = agent_counters(n->agent);
         if (c->jobs_open_requester)
             sim_violation(s, n, "%u jobs are open for nobody", c->jobs_open_requester);

@@ -152,6 +152,8 @@ void net_send(struct sim *s, struct sim_node *from, struct link link, struct byt
     queue_push(&s->queue, (struct queue_item){ .us = us, .kind = ITEM_FRAME, .node = to->node, .life = to->life, .idx = index_of(s, w),
                                                .end = !end, .bytes = copy, .len = frame.len });
     s->counts.frames++;
+    struct frame f;
+    s->counts.sent[frame_decode(frame, &f) == OK ? message_index(f.type) : MESSAGE_TYPE_COUNT]++;
     if (s->faults_on && rng_below(&from->rng[STREAM_NET], 1000000) < s->climate.break_ppm)
         net_break(s, index_of(s, w));
 }

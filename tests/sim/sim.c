@@ -26,15 +26,14 @@ struct wall sim_wall(const struct sim *s, const struct sim_node *n)
 
 bool sim_is_traced(const struct sim *s, const struct sim_node *n) { return s->options.trace == (int)n->idx; }
 
-/* Geometric in 64 steps per mean: close enough to exponential, and no floating point. */
+/* -mean * ln(u) by the position of u's highest bit and a straight line below it: within a few percent, and no floating point. */
 uint64_t sim_exponential(struct rng *r, uint64_t mean)
 {
-    if (mean == 0)
-        return 0;
-    uint64_t steps = 0;
-    while (steps < 64 * 16 && rng_below(r, 64) != 0)
-        steps++;
-    return steps * (mean / 64) + rng_below(r, mean / 64 + 1);
+    uint64_t u = rng_next(r) | 1, halvings = 0;
+    for (; u >> 63 == 0; u <<= 1)
+        halvings++;
+    uint64_t bits_1024 = 1024 * halvings + (1023 - (u >> 53 & 1023));    /* -log2(u), in 1024ths */
+    return mean * bits_1024 / 1024 * 710 / 1024;         /* ln 2 = 710 / 1024 */
 }
 
 struct sim_node *sim_node_of(struct sim *s, const struct node_id *id)
@@ -88,10 +87,10 @@ static uint64_t seed_of(const struct sim *s, size_t node, const char *purpose, u
 static struct climate draw_climate(const struct sim *s, struct rng *r)
 {
     uint64_t n = s->count;
-    struct climate c = { .delay_ppm = (uint32_t)rng_below(r, 50000), .break_ppm = (uint32_t)rng_below(r, 200),
+    struct climate c = { .delay_ppm = (uint32_t)rng_below(r, 50000), .break_ppm = (uint32_t)rng_below(r, 1000),
                          .dial_fail_ppm = (uint32_t)rng_below(r, 50000), .jitter_us = (uint32_t)rng_below(r, 10000),
                          .disk_every_us = SIM_NEVER, .partition_every_us = SIM_NEVER };
-    c.crash_every_us = sim_ms(20000 + rng_below(r, 100000)) / n;
+    c.crash_every_us = sim_ms(10000 + rng_below(r, 60000)) / n;
     if (rng_below(r, 3) == 0)
         c.disk_every_us = sim_ms(200000) / n;
     if (rng_below(r, 2) == 0)
@@ -104,6 +103,7 @@ static struct climate draw_climate(const struct sim *s, struct rng *r)
     if (c.serving < 3)
         c.serving = 3;
     c.vicious = (uint32_t)rng_below(r, n / 8 + 2);
+    c.full_mesh = rng_below(r, 2) ? 6 : 0;
     return c;
 }
 
@@ -140,7 +140,8 @@ static void make_config(struct sim *s, struct sim_node *n)
     *c = (struct agent_config){ .net = s->net, .pow_bits = SIM_POW_BITS, .key = &n->key, .credit_limit_pico = s->climate.credit_pico,
                                 .newcomer_limit_pico = s->climate.newcomer_pico, .serve = true, .keep_prompts_hours = 1 };
     memcpy(c->jurisdiction, "DE", 2);
-    c->overlay = (struct overlay_config){ .net = s->net, .pow_bits = SIM_POW_BITS, .key = &n->key, .dialable = true };
+    c->overlay = (struct overlay_config){ .net = s->net, .pow_bits = SIM_POW_BITS, .key = &n->key, .dialable = true,
+                                            .full_mesh_max = s->climate.full_mesh };
     snprintf(c->overlay.at.host, sizeof c->overlay.at.host, "node%zu.sim", n->idx);
     c->overlay.at.port = (uint16_t)(n->idx + 1);
     c->overlay.at.transport = n->transport;

@@ -58,6 +58,7 @@ struct climate {
     uint64_t request_every_us;                             /* per node */
     uint64_t credit_pico, newcomer_pico;
     uint32_t vicious, serving;                             /* how many nodes */
+    uint32_t full_mesh;                                    /* links to all up to so many nodes; 0: the product's own figure */
 };
 
 /* Faults planted on purpose, to see that the checks see them (--plant). */
@@ -166,7 +167,8 @@ struct client {
 
 struct sim_counts {
     uint64_t events, frames, ticks, dials, dials_failed, breaks, crashes, crashes_uncommitted, disk_failures, partitions,
-        requests, done, failed, lost, tokens, failovers, receipts, headers, mutes, vice_frames, refusals[ERR_COUNT];
+        requests, done, failed, lost, tokens, failovers, receipts, headers, mutes, vice_frames, refusals[ERR_COUNT],
+        sent[MESSAGE_TYPE_COUNT + 1];
 };
 
 struct sim {

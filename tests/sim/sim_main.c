@@ -50,6 +50,10 @@ static void report(const struct sim *s, double seconds)
         for (size_t e = 0; e < ERR_COUNT; e++)
             if (c->refusals[e])
                 printf(" %s %llu", err_name((enum err)e), (unsigned long long)c->refusals[e]);
+        printf("\n  frames:");
+        for (size_t t = 0; t < MESSAGE_TYPE_COUNT; t++)
+            if (c->sent[t])
+                printf(" %s %llu", message_name_at(t), (unsigned long long)c->sent[t]);
         printf("\n");
     }
     printf("seed %llu: %llu events in %.1f s (%.0f/s), trace %.16s\n", (unsigned long long)s->options.seed, (unsigned long long)c->events, seconds,
