@@ -1,4 +1,4 @@
-/* rumour.c - gossip between peers: PUB pushed to a few, IHAVE to the rest, IWANT for what a loss has swallowed (PROTO 5). */
+/* rumour.c - gossip between peers: PUB pushed to a few, IHAVE to a few more, IWANT for what a loss has swallowed (PROTO 5). */
 #include "dht/overlay_state.h"
 
 struct hash gossip_topic(const struct hash *model) { return hash_of("topic", bytes_of(model->b, HASH_BYTES)); }
@@ -32,7 +32,7 @@ static void spread(struct overlay *o, const struct peer *except, const struct ha
     struct audience a;
     struct writer w;
     struct frame ihave = { .type = MSG_IHAVE };
-    gather(o, except, GOSSIP_FANOUT, &a);
+    gather(o, except, GOSSIP_FANOUT + GOSSIP_LAZY, &a);
     if (a.count == 0)
         return;
     struct bytes pushed = overlay_frame(o, pub), announced = { 0 };
@@ -43,7 +43,7 @@ static void spread(struct overlay *o, const struct peer *except, const struct ha
         ENSURE(e == OK);
         announced = overlay_frame(o, &ihave);
     }
-    for (size_t i = 0; i < a.count; i++) {
+    for (size_t i = 0; i < a.count && i < GOSSIP_FANOUT + GOSSIP_LAZY; i++) {
         bool push = i < GOSSIP_FANOUT;
         overlay_send_bytes(o, a.peers[i]->link, push ? MSG_PUB : MSG_IHAVE, push ? pushed : announced);
     }

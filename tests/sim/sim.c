@@ -213,7 +213,7 @@ struct sim *sim_open(const struct sim_options *o)
     ENSURE(s != NULL && crypto_start() == OK);
     s->options = *o;
     s->count = o->nodes;
-    s->check_every = s->count < 50 ? 1 : s->count / 25;                    /* it is quadratic in the peers: each turn of a small mesh, each eighth of 200 */
+    s->check_every = s->count < 50 ? 1 : s->count / 10;     /* reads megabytes: each turn of a small mesh, each twentieth of 200 */
     s->net = net_id_of("sim");
     s->now = sim_ms(1000);
     rng_init(&s->rng, seed_of(s, SIZE_MAX, "world", 0));
