@@ -212,6 +212,8 @@ static void drain_overlay(struct agent *a)
         else if (o.kind == OVERLAY_PROVIDERS) {
             requester_providers(&a->requester, &o.hash);
             headers_providers(&a->headers, &o.hash);
+        } else if (o.kind == OVERLAY_NODE_FOUND && o.record) {
+            settlement_found(&a->settlement, o.record);
         } else if (o.kind == OVERLAY_MESSAGE) {
             enum err e = on_message(a, &o);
             if (e)

@@ -5,7 +5,7 @@
 
 void settlement_init(struct settlement *t, struct services *s)
 {
-    *t = (struct settlement){ .s = s, .retry_at = s->now };   /* a restart may have left something due */
+    *t = (struct settlement){ .s = s, .retry_at = s->now, .seek_at = MONO_NEVER };   /* a restart may have left something due */
 }
 
 static bool is_here(const struct services *s, const struct pubkey *key, struct node_id *node)
@@ -42,8 +42,10 @@ void settlement_propose(struct settlement *t, const struct pubkey *requester)
     struct node_id node;
     struct signed_body receipt;
     struct hash terms;
-    if (!is_here(s, requester, &node))
+    if (!is_here(s, requester, &node)) {
+        t->seek_at = mono_min(t->seek_at, mono_add_ms(s->now, SEEK_MS));
         return;
+    }
     enum err e = ledger_receipt_propose(s->ledger, requester, &receipt, &terms);
     if (e == ERR_NOT_FOUND)
         return;
@@ -287,15 +289,57 @@ bool settlement_is_due(const struct settlement *t)
     return false;
 }
 
-bool settlement_step(struct settlement *t)
+/* Looks up the next few debtors that are not connected. */
+static void seek(struct settlement *t)
+{
+    struct services *s = t->s;
+    uint32_t absent = 0;
+    struct node_id node;
+    while (absent < SEEKS_MAX && ledger_due_next(s->ledger, &t->sought) == OK)
+        if (!is_here(s, &t->sought, &node)) {
+            absent++;
+            enum err e = overlay_find_node(s->overlay, s->now, &node);
+            if (e)
+                log_failure(s, "debtor.search", &node, e); /* too many lookups: its turn comes again */
+        }
+    struct pubkey first = { { 0 } };
+    if (absent < SEEKS_MAX)
+        t->sought = first;                                 /* all had their turn */
+    t->seek_at = ledger_due_next(s->ledger, &first) == OK ? mono_add_ms(s->now, SEEK_MS) : MONO_NEVER;
+}
+
+void settlement_found(struct settlement *t, const struct node_record *record)
+{
+    struct services *s = t->s;
+    struct node_record debtor = *record;                   /* lent only until the overlay is spoken to again */
+    struct pubkey peer = { { 0 } };
+    bool owes = false;
+    while (!owes && ledger_due_next(s->ledger, &peer) == OK)
+        owes = pubkey_equal(&peer, &debtor.key);
+    enum err e = owes ? overlay_open(s->overlay, s->now, s->wall, &debtor) : OK;
+    if (e && e != ERR_EXISTS)
+        log_failure(s, "debtor.dial", &debtor.id, e);
+}
+
+static bool retry(struct settlement *t)
 {
     struct pubkey peer = { { 0 } };
     if (!mono_reached(t->s->now, t->retry_at))
         return false;
     t->retry_at = MONO_NEVER;
     while (effects_is_roomy(t->s->out) && ledger_due_next(t->s->ledger, &peer) == OK)
-        settlement_propose(t, &peer);                      /* sets retry_at again if the peer is here */
+        settlement_propose(t, &peer);                      /* sets retry_at again if the peer is here, seek_at if it is not */
     return true;
 }
 
-struct mono settlement_deadline(const struct settlement *t) { return t->retry_at; }
+bool settlement_step(struct settlement *t)
+{
+    if (retry(t))
+        return true;
+    if (!mono_reached(t->s->now, t->seek_at))
+        return false;
+    seek(t);
+    return true;
+}
+
+struct mono settlement_deadline(const struct settlement *t) { return mono_min(t->retry_at, t->seek_at); }
