@@ -81,7 +81,7 @@ void engine_step(struct sim *s, struct sim_node *n, size_t run)
         done(s, n, r, FINISH_CANCELLED, OK);
         return;
     }
-    if (s->vices_on && n->vice == VICE_STOP && rng_below(rng, 40) == 0)
+    if (s->vices_on && n->vice == VICE_STOP && r->heads && rng_below(rng, 40) == 0)     /* it does not cheat its own users */
         r->stuck = true;
     if (r->stuck) {
         next_step(s, n, run, n->step_us);
