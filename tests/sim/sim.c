@@ -395,8 +395,8 @@ static void perform(struct sim *s, struct sim_node *n, const struct agent_effect
 /* What the shell does before it waits for the disk (node/effects_posix.c): it promises nothing to anybody. */
 static bool is_free(const struct agent_effect *e)
 {
-    return e->kind == AGENT_RUN_START || e->kind == AGENT_RUN_CANCEL || e->kind == AGENT_CLIENT_TOKENS || e->kind == AGENT_DIAL ||
-           e->kind == AGENT_LOG;
+    return e->kind == AGENT_RUN_START || e->kind == AGENT_RUN_CANCEL || e->kind == AGENT_CLIENT_ACCEPTED ||
+           e->kind == AGENT_CLIENT_TOKENS || e->kind == AGENT_DIAL || e->kind == AGENT_LOG;
 }
 
 /* False: the node is no more. */
