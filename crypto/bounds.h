@@ -28,7 +28,7 @@ enum {
     PING_INTERVAL_MS = 15 * 1000,          /* keeps NAT mappings (20-25 s) alive as well */
     PING_MISSES_MAX = 3,                   /* loss is not death */
     PEER_BYTES_PER_S = 2 * 1024 * 1024, PEER_BYTES_BURST = 4 * 1024 * 1024,
-    PEER_MSGS_PER_S = 1000, PEER_MSGS_BURST = 4000,
+    PEER_MSGS_PER_S = 4000, PEER_MSGS_BURST = 16000,  /* dozens of streams to one requester, a chunk per millisecond each */
     MUTE_MS = 10 * 60 * 1000,              /* how long a misbehaving transport key is refused */
 };
 
@@ -74,7 +74,7 @@ enum {
     ATTEMPTS_MAX = 5,                      /* providers tried for one request */
     STOP_IDS_MAX = 16,
     CHUNK_TOKENS_MAX = 256,                /* coalesced only under load */
-    CHUNK_PAUSE_MS = 2,                    /* per job running for the same requester: its chunks stay below half of PEER_MSGS_PER_S */
+    CHUNK_PAUSE_MS = 1,                    /* per job running for the same requester: its chunks stay below a quarter of PEER_MSGS_PER_S */
     PROMPT_TOKENS_MAX = 12000,             /* 5 bytes each in one PROMPT frame */
     OUTPUT_TOKENS_MAX = 65536,
 };

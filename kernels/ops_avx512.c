@@ -82,7 +82,7 @@ static void matmul_q8(const struct matrix *w, const struct acts *x, uint32_t n, 
     size_t act_blocks = ops_act_blocks(w->cols);
     for (uint32_t row = begin; row < end; row += GROUP) {
         const uint8_t *group = w->packed + (size_t)(row / GROUP) * blocks * GROUP_BLOCK_BYTES;
-        __mmask16 rows = end - row >= GROUP ? 0xffff : (__mmask16)((1u << (end - row)) - 1);
+        __mmask16 rows = (__mmask16)(end - row >= GROUP ? 0xffffu : (1u << (end - row)) - 1);
         for (uint32_t t = 0, count; t < n; t += count) {
             struct tokens from = { .q = x->q + t * act_blocks * ACT_BLOCK, .d = x->d + t * act_blocks,
                                    .sums = x->sums + t * act_blocks * 8, .blocks = act_blocks };

@@ -81,6 +81,31 @@ static enum err open_catalog(struct node *n, struct fault *why)
     return e;
 }
 
+/* listen.port 0 takes any free port, but the same one again after a restart if it is still free: those who knew us dial it. */
+static uint16_t port_remembered(const struct node *n)
+{
+    char path[CONFIG_PATH_CHARS + 16];
+    unsigned port = 0;
+    snprintf(path, sizeof path, "%s/port", n->config->data_dir);
+    FILE *f = n->config->listen_port ? NULL : fopen(path, "re");
+    if (f && (fscanf(f, "%u", &port) != 1 || port > 65535))
+        port = 0;
+    if (f)
+        fclose(f);
+    return (uint16_t)port;
+}
+
+static void port_remember(const struct node *n)
+{
+    char path[CONFIG_PATH_CHARS + 16];
+    snprintf(path, sizeof path, "%s/port", n->config->data_dir);
+    FILE *f = n->config->listen_port ? NULL : fopen(path, "we");
+    if (f) {
+        fprintf(f, "%u\n", n->self.port);
+        fclose(f);
+    }
+}
+
 static enum err open_transport(struct node *n, struct fault *why)
 {
     struct transport_config c = { .host = n->config->listen_host, .port = n->config->listen_port,
@@ -92,10 +117,18 @@ static enum err open_transport(struct node *n, struct fault *why)
         c.limits.ip_connections_max = c.limits.connections_max;
         c.limits.ip_per_s = c.limits.ip_burst = c.limits.connections_max;
     }
+    uint16_t before = port_remembered(n);
+    if (before)
+        c.port = before;
     enum err e = transport_open(&c, mono_now(), &n->transport);
+    if (e == ERR_IO && before) {
+        c.port = 0;
+        e = transport_open(&c, mono_now(), &n->transport);
+    }
     if (e != OK)
         return fault_set(why, e, "mesh address %s port %u: %s", c.host, c.port, e == ERR_IO ? strerror(errno) : err_text(e));
     n->self.port = transport_port(n->transport);
+    port_remember(n);
     n->self.transport = n->identity.transport;
     n->self.net = n->net;
     return OK;

@@ -14,9 +14,10 @@ static void test_messages_are_limited_and_come_back(void **state)
     for (int i = 0; i < PEER_MSGS_BURST; i++)
         assert_ok(throttle_charge(&t, at_ms(0), 10));
     assert_err(throttle_charge(&t, at_ms(0), 10), ERR_RATE);
-    assert_err(throttle_charge(&t, (struct mono){ 999 }, 10), ERR_RATE);
-    assert_ok(throttle_charge(&t, (struct mono){ 1000 }, 10));         /* one per millisecond: PEER_MSGS_PER_S = 1000 */
-    assert_err(throttle_charge(&t, (struct mono){ 1000 }, 10), ERR_RATE);
+    const uint64_t one_us = 1000000 / PEER_MSGS_PER_S;                 /* the time one message takes to come back */
+    assert_err(throttle_charge(&t, (struct mono){ one_us - 1 }, 10), ERR_RATE);
+    assert_ok(throttle_charge(&t, (struct mono){ one_us }, 10));
+    assert_err(throttle_charge(&t, (struct mono){ one_us }, 10), ERR_RATE);
     assert_ok(throttle_charge(&t, (struct mono){ UINT64_MAX }, 10));   /* a very long pause overflows nothing */
 }
 
