@@ -10,6 +10,7 @@ static void frames_go_both_ways(void **state)
     rig_dial(&a, 7, &b);
     assert_ok(rig_send(&a, 7, 100, 'x'));                  /* before LINK_UP: waits in the queue */
     rig_pump(both, 2, 3000, &b.frames, 1);
+    rig_pump(both, 2, 3000, &a.ups, 1);                    /* the monitor may tell a little after the frame has gone */
     assert_int_equal(a.ups, 1);
     assert_int_equal(a.log[0].kind, TRANSPORT_LINK_UP);
     assert_int_equal(a.log[0].link, 7);
