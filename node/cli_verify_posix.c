@@ -164,9 +164,10 @@ static int verify(struct cli *c, const struct verify_options *o, uint8_t *buf)
         print_report(c, &r);
     if (rc == EXIT_FINE && o->reexecute)
         rc = run_again(c, o, &b, &r.terms, doc);
-    if (c->json)
+    if (c->json) {
+        json_object_set_new(doc, "verified", json_boolean(rc == EXIT_FINE));
         cli_print_json(doc);
-    else
+    } else
         printf("%s%s%s\n", rc == EXIT_FINE ? cli_green(c) : cli_red(c), rc == EXIT_FINE ? "verified" : "NOT verified", cli_plain(c));
     return rc;
 }

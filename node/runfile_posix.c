@@ -32,12 +32,15 @@ enum err runfile_write(struct node *n, struct fault *why)
     json_decref(j);
     if (rc != 0 || rename(temp, path) != 0)
         return fault_set(why, ERR_IO, "%s: cannot be written", path);
+    n->runfile_is_ours = true;
     return OK;
 }
 
 void runfile_remove(struct node *n)
 {
     char path[CONFIG_PATH_CHARS + 16];
+    if (!n->runfile_is_ours)
+        return;                                        /* another process runs with this folder, and it is its file */
     path_of(n, path);
     unlink(path);
 }

@@ -39,6 +39,7 @@ caught_by_reexecution() {                              # caught_by_reexecution W
     verify "$receipt" || { cat "$scratch/verify"; fail "$1: signatures and sums should be in order"; }
     verify "$receipt" --reexecute
     expect "$1: exit code of verify --reexecute" $? 5
+    expect "$1: verified, in JSON" "$(tally_of node-01 verify "$receipt" --reexecute --model "$model" --json | json 'd["verified"]')" False
     grep -q DIFFERENT "$scratch/verify" || { cat "$scratch/verify"; fail "$1: not named"; }
     # The same bytes convict it before a stranger who holds the bundle and the model.
     rm -f "$scratch/proof.tally"

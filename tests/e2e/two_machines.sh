@@ -48,6 +48,7 @@ grep -q 'bad.conf:3: listen.port: "99999" is not a TCP port' "$scratch/out" || {
 head -c 3000000 "$model" >"$scratch/short.gguf"
 tallyd -d "$scratch/a" --set api.port=0 --set limits.supervise=false >/dev/null 2>&1
 expect "exit code for a data folder in use" $? 78
+tally -d "$scratch/a" key bootstrap >/dev/null || fail "a second tallyd took the running node's address away"
 tally -d "$scratch/c" init --network public-test --pow-bits 8 --model "cut=$scratch/short.gguf" >/dev/null || fail "tally init on C"
 timeout 20 tallyd -d "$scratch/c" --set listen.host=127.0.0.1 --set listen.port=0 --set api.port=0 >"$scratch/out" 2>&1
 expect "exit code for a cut model file" $? 78
