@@ -230,9 +230,12 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
 /* Answers come from a model: nothing it writes may steer the terminal. */
 static void print_safely(const char *text)
 {
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-        if (*p >= 0x20 || *p == '\n' || *p == '\t')
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+            p++;                                       /* C1 controls: some terminals obey them */
+        else if ((*p >= 0x20 && *p != 0x7f) || *p == '\n' || *p == '\t')
             putchar(*p);
+    }
     fflush(stdout);
 }
 

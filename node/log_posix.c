@@ -97,6 +97,9 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
     va_start(ap, format);
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
+    for (char *p = text; *p; p++)                      /* parts of it may be a peer's words: no line or terminal of ours is theirs */
+        if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)
+            *p = '?';
     if (left_out)
         put_line(LOG_WARN, "log_limited", "some lines of the next event were left out");
     put_line(level, event, text);

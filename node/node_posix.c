@@ -375,6 +375,7 @@ static void turn_worker(struct node *n, uint32_t idx)
             model_is_gone(n, idx, &w);
             break;
         }
+        n->turn_was_full |= i + 1 == NODE_TURN_EVENTS_MAX;
     }
 }
 
@@ -384,6 +385,7 @@ static void turn_gateway(struct node *n)
     for (uint32_t i = 0; i < NODE_TURN_EVENTS_MAX && n->broken == OK && gateway_next(n->gateway, &a); i++) {
         node_ask(n, &a);
         gateway_ask_free(&a);
+        n->turn_was_full |= i + 1 == NODE_TURN_EVENTS_MAX;
     }
 }
 
@@ -427,6 +429,14 @@ static int poll_timeout(const struct node *n)
     return at.us <= now.us ? 0 : (int)((at.us - now.us + 999) / 1000);
 }
 
+/* The wake-up was read, and a queue may hold more than one turn takes. */
+static void wake_if_more(struct node *n)
+{
+    if (n->turn_was_full)
+        wake_loop(n);
+    n->turn_was_full = false;
+}
+
 static void loop(struct node *n)
 {
     while (!n->stopping && n->broken == OK) {
@@ -443,6 +453,7 @@ static void loop(struct node *n)
         turn_gateway(n);
         turn_signals(n);
         turn_clock(n);
+        wake_if_more(n);
         node_waiting_tick(n);
         node_settle(n);
         peersfile_turn(n);
@@ -466,7 +477,9 @@ int node_run(const struct config *c, const struct supervised *s, struct passphra
     if (e != OK) {
         log_event(LOG_ERROR, "start_failed", "%s", why.text[0] ? why.text : err_text(e));
         close_node(n);
-        return NODE_EXIT_CONFIG;
+        /* What worked before the restart may work again; on the first start it is the set-up that is wrong. */
+        bool passing = e == ERR_IO || e == ERR_DISK_FULL || e == ERR_MEMORY;
+        return passing && s && s->restarts > 0 ? SUPERVISE_EXIT_AGAIN : NODE_EXIT_CONFIG;
     }
     log_event(LOG_INFO, "started", "network=%s mesh=%s:%u api=http://%s:%u restarts=%u", c->network, n->self.host, n->self.port,
               c->api_host, gateway_port(n->gateway), s ? s->restarts : 0);

@@ -78,7 +78,7 @@ struct node {
     struct bootstrap self;
     struct mono started, peers_at;                         /* peers_at, peers_written: peersfile_posix.c */
     uint64_t peers_written;
-    bool draining, stopping, runfile_is_ours;
+    bool draining, stopping, runfile_is_ours, turn_was_full;
     struct mono drain_until;
     enum err broken;                                       /* a commit failed: stop without performing anything */
 };

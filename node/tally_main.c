@@ -87,11 +87,14 @@ static int print_help(const char *topic)
 int cli_fail(enum exit_code code, const char *format, ...)
 {
     va_list ap;
-    fputs("tally: ", stderr);
+    char text[600];
     va_start(ap, format);
-    vfprintf(stderr, format, ap);
+    vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
-    fputc('\n', stderr);
+    for (char *p = text; *p; p++)                      /* a node's or peer's words must not steer the terminal */
+        if (((unsigned char)*p < 0x20 && *p != '\n') || *p == 0x7f)
+            *p = '?';
+    fprintf(stderr, "tally: %s\n", text);
     return (int)code;
 }
 
