@@ -74,7 +74,7 @@ enum {
     ATTEMPTS_MAX = 5,                      /* providers tried for one request */
     STOP_IDS_MAX = 16,
     CHUNK_TOKENS_MAX = 256,                /* coalesced only under load */
-    CHUNK_PAUSE_MS = 1,                    /* per job running for the same requester: its chunks stay below a quarter of PEER_MSGS_PER_S */
+    CHUNK_PAUSE_MS = 2,                    /* per job running for the same requester: its chunks stay far below PEER_MSGS_PER_S */
     PROMPT_TOKENS_MAX = 12000,             /* 5 bytes each in one PROMPT frame */
     OUTPUT_TOKENS_MAX = 65536,
 };

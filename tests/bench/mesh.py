@@ -178,7 +178,7 @@ def ask(at, tokens, seed, prompt=STORY, local=True, on_token=None):
     a.first = a.times[0]
     span = a.times[-1] - a.times[0]
     a.bytes = len(data)
-    a.rate = (len(a.times) - 1) / span if span > 0 else 0
+    a.rate = (a.tokens - 1) / span if span > 0 else 0      # an event may carry several tokens
     a.tail = a.end - a.times[-1]
     return a
 
