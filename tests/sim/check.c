@@ -320,7 +320,7 @@ void check_end(struct sim *s)
             sim_violation(s, n, "has not joined again");
         check_restarted(s, n);
         end_due(s, n);
-        if (s->count <= LISTED_NODES_MAX)
+        if (s->count <= LISTED_NODES_MAX && s->climate.full_mesh == 0)    /* a small mesh renews its directory every half minute */
             end_adverts(s, n);
         const struct agent_counters *c = agent_counters(n->agent);
         if (c->jobs_open_requester)
