@@ -6,6 +6,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/prepare.sh"
 
 bin=${TALLY_BIN:-$root/build/node}
+daemon=${TALLY_DAEMON:-$bin/tallyd}
 name=${TALLY_TESTNET:-default}
 state_root=${TALLY_TESTNET_STATE:-$root/testnet/state}
 model=${TALLY_DEMO_MODEL:-$root/testnet/model/tally-tales-q8_0.gguf}
@@ -13,7 +14,12 @@ model=${TALLY_DEMO_MODEL:-$root/testnet/model/tally-tales-q8_0.gguf}
 state() { printf '%s/%s' "$state_root" "$name"; }
 nodes() { local d; for d in "$(state)"/*/; do [ -f "$d/tallyd.conf" ] && basename "$d"; done; }
 node_pid() { cat "$(state)/$1/pid" 2>/dev/null; }
-node_runs() { local p; p=$(node_pid "$1"); [ -n "$p" ] && kill -0 "$p" 2>/dev/null; }
+# Ours only if its arguments name this very data folder: a pid may have been given to a stranger since the file was written.
+node_runs() {
+    local p
+    p=$(node_pid "$1")
+    [[ $p =~ ^[0-9]+$ ]] && tr '\0' '\n' 2>/dev/null <"/proc/$p/cmdline" | grep -qxF -- "$(state)/$1"
+}
 # One value of run.json, without a JSON tool: the file is ours, one key per line.
 run_value() { sed -n "s/^ *\"$2\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$(state)/$1/run.json" 2>/dev/null; }
 tally_of() { local n=$1; shift; "$bin/tally" -d "$(state)/$n" "$@"; }

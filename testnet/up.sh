@@ -27,7 +27,7 @@ done
 need_build
 install_missing
 [ -n "${TALLY_BIN:-}" ] || { [ -n "$quiet" ] || say "building"; TALLY_TARGETS="tally tallyd" build "$root/build"; }
-[ -x "$bin/tallyd" ] || die "$bin/tallyd is not there"
+[ -x "$daemon" ] || die "$daemon is not there"
 
 # The plan: one line per node, as a topology file has them.
 plan() {
@@ -76,7 +76,7 @@ start() {                                              # start NODE BOOTSTRAP ke
     rm -f "$dir/run.json"
     write_config "$@"
     "$bin/tally" -d "$dir" init --network "testnet-$name" --pow-bits 8 >"$dir/init.log" 2>&1 || die "$1: $(tail -n 1 "$dir/init.log")"
-    setsid nohup "$bin/tallyd" -d "$dir" >>"$dir/log" 2>&1 </dev/null &
+    setsid nohup "$daemon" -d "$dir" >>"$dir/log" 2>&1 </dev/null &
     echo $! >"$dir/pid"
 }
 
@@ -85,7 +85,7 @@ wait_for() {                                           # wait_for NODE WHAT COMM
     shift 2
     for ((i = 0; i < 1200; i++)); do
         "$@" && return
-        node_runs "$node" || die "$node ended while starting: $(tail -n 1 "$(state)/$node/log")"
+        node_runs "$node" || { sleep 0.3; node_runs "$node"; } || die "$node ended while starting: $(tail -n 1 "$(state)/$node/log")"
         sleep 0.05
     done
     die "$node: $what took more than 60 seconds; see $(state)/$node/log"

@@ -8,7 +8,12 @@ foreach(cheat token:worker_next model:worker_open price:claim_make)
   target_link_options(cheat_${cheat_name} PRIVATE -Wl,--wrap=${wrapped})
 endforeach()
 
-foreach(script openai_client failover cheats crash testnets two_machines passphrase)
+# An answer with a middle, on a machine of any speed.
+add_executable(slow_tallyd ${CMAKE_SOURCE_DIR}/node/tallyd_main.c e2e/slow_tallyd.c)
+target_link_libraries(slow_tallyd PRIVATE tm_shell)
+target_link_options(slow_tallyd PRIVATE -Wl,--wrap=engine_step)
+
+foreach(script pidfile openai_client failover cheats crash testnets two_machines passphrase)
   tm_script(NAME e2e_${script} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/${script}.sh LABELS e2e)
 endforeach()
 

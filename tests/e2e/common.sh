@@ -16,7 +16,7 @@ cleanup() {
     for p in ${spare_pids[@]+"${spare_pids[@]}"}; do kill -KILL "$p" 2>/dev/null; done
     for n in $(nodes); do
         # a supervisor killed by -9 takes its worker with it; nothing of a test survives it
-        [ -n "$(node_pid "$n")" ] && kill -KILL "$(node_pid "$n")" 2>/dev/null
+        node_runs "$n" && kill -KILL "$(node_pid "$n")" 2>/dev/null
     done
     if [ $rc -ne 0 ]; then
         for n in $(nodes); do echo "--- $n"; tail -n 15 "$(state)/$n/log"; done >&2
@@ -29,13 +29,15 @@ trap 'exit 130' INT TERM
 
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 expect() { [ "$2" = "$3" ] || fail "$1: got \"$2\", expected \"$3\""; }
+# Nodes started after this take 4 ms for every token, so that there is time to disturb an answer.
+slow_engines() { daemon=$(dirname "$bin")/tests/slow_tallyd; export TALLY_DAEMON=$daemon; }
 up() { "$root/testnet/up.sh" --quiet "$@" || fail "the testnet did not start"; }
 # Starts one stopped node again, with the ledger it had.
 restart() {
     local dir
     dir=$(state)/$1
     rm -f "$dir/run.json"
-    setsid nohup "$bin/tallyd" -d "$dir" >>"$dir/log" 2>&1 </dev/null &
+    setsid nohup "$daemon" -d "$dir" >>"$dir/log" 2>&1 </dev/null &
     echo $! >"$dir/pid"
 }
 until_true() {                                         # until_true SECONDS COMMAND...
@@ -48,7 +50,7 @@ until_true() {                                         # until_true SECONDS COMM
 }
 is_up() { [ "$(http_status "$(run_value "$1" api)" /readyz 2>/dev/null)" = 200 ]; }
 # kill_node NODE: the worker and its supervisor, as a power cut would.
-kill_node() { kill -KILL -- "$(node_pid "$1")" 2>/dev/null; until_true 5 not_running "$1"; }
+kill_node() { node_runs "$1" && kill -KILL "$(node_pid "$1")" 2>/dev/null; until_true 5 not_running "$1"; }
 not_running() { ! node_runs "$1"; }
 # The node that serves us cheapest is the one a request goes to; its name by the id in a JSON advert list.
 node_of_key() {

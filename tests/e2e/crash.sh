@@ -8,6 +8,7 @@ node-01 serve=no
 node-02 serve=yes price_output=0.10
 node-03 serve=yes price_output=0.20
 T
+slow_engines
 up --topology "$scratch/topology"
 : >"$scratch/acknowledged"
 ask() { timeout 20 "$bin/tally" -d "$(state)/node-01" run tally-tales "A story about number $1." --seed "$1" --max-tokens 64 --json >"$scratch/a.json" 2>/dev/null; }

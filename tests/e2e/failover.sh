@@ -8,6 +8,7 @@ node-02 serve=yes price_output=0.10 backend=scalar
 node-03 serve=yes price_output=0.20 backend=avx2
 node-04 serve=yes price_output=0.30 backend=auto
 T
+slow_engines
 up --topology "$scratch/topology"
 ask() { tally_of node-01 run tally-tales "Tell me a long story about a bridge." --seed 11 --temperature 1.3 --max-tokens 300 --json; }
 

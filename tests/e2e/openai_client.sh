@@ -6,5 +6,6 @@ if [ "${1:-}" = --tiny ]; then
     export TALLY_DEMO_MODEL=$scratch/tiny.gguf
     "$(dirname "$bin")/tests/make_tiny_gguf" "$TALLY_DEMO_MODEL" || fail "no tiny model"
 fi
+slow_engines
 up -n 4
 "$python" "$root/tests/e2e/openai_client.py" "$(run_value node-01 api)" || fail "the OpenAI client did not get what it expects"
