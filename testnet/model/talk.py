@@ -214,7 +214,7 @@ def story_turns(rng, brief=False):
     ask = cap(say(rng, template, dict(x=asked)))
     if template in ("<X>", "<X>.") and rng.random() < 0.5:
         ask = cap(re.sub(r"\b(an?|the) ", "", asked))
-    if not brief and rng.random() < 0.3:
+    if not brief and rng.random() < 0.5:             # saying the request again is the first step to keeping to it
         text = say(rng, rng.choice(LEAD), dict(x=asked)) + text
     return [("user", typed(rng, ask)), ("assistant", text)], slots
 
@@ -329,7 +329,7 @@ def unknown(rng):
     q = say(rng, "{Who was|Who is|Do you know} <x>?" if person else
             "{What is|What do you know about|Can you explain} <x>?" if rng.random() < 0.6 else
             "{Explain|Tell me about|Teach me about|Give me an essay on} <x>.", dict(x=article_ + subject))
-    a = say(rng, "{I am afraid that|I am sorry, but} I do not know {much|enough} about <x>{|, and I would rather not guess}. {I am a very small model.|I have only five million numbers, and none of them is about that.|That is larger than I am.} "
+    a = say(rng, "{I am afraid that|I am sorry, but} I do not know {much|enough} about <x>{|, and I would rather not guess}. {I am a very small model.|I have only four million numbers, and none of them is about that.|That is larger than I am.} "
             "{A larger model would know.|Ask a larger model, or a librarian.|A good book will know more.} {But I could tell you a story about it.|I could put it into a story, though.|Shall I make up a story about <x> instead?}", dict(x=article_ + subject))
     turns = [("user", typed(rng, q)), ("assistant", a)]
     if rng.random() < 0.3:
@@ -346,13 +346,13 @@ ONES = "zero one two three four five six seven eight nine ten eleven twelve thir
 def sums(rng):
     op = rng.choice("++--x*")
     if op == "+":
-        a, b = rng.randint(0, 20), rng.randint(0, 20)
+        a, b = rng.randint(0, 12), rng.randint(0, 12)
         result, word = a + b, "plus"
     elif op == "-":
-        a, b = sorted((rng.randint(0, 20), rng.randint(0, 20)), reverse=True)
+        a, b = sorted((rng.randint(0, 12), rng.randint(0, 12)), reverse=True)
         result, word = a - b, "minus"
     else:
-        a, b = rng.randint(1, 12), rng.randint(1, 12)
+        a, b = rng.randint(1, 10), rng.randint(1, 10)
         result, word = a * b, "times"
     sign = {"plus": "+", "minus": "-", "times": rng.choice("x*")}[word]
     in_words = a <= 20 and b <= 20 and rng.random() < 0.25
@@ -362,18 +362,6 @@ def sums(rng):
     if rng.random() < 0.25:
         a_text += rng.choice((" I counted twice.", " I used all my fingers, and I have none.", " Cut that many notches.", " That one I know.", " Check it, I am small."))
     return [("user", typed(rng, cap(q))), ("assistant", a_text)]
-
-
-def word_sums(rng):
-    one = rng.choice(S.OBJECTS + S.CREATURES)
-    noun = plural(one)
-    name = rng.choice(W.GIRLS + W.BOYS)
-    if rng.random() < 0.5:
-        a, b = rng.randint(2, 10), rng.randint(1, 10)
-        return [("user", typed(rng, f"{name} has {a} {noun} and gets {b} more. How many {noun} does {name} have?")), ("assistant", f"{a} plus {b} is {a + b}, so {name} has {a + b} {noun}.")]
-    a, b = sorted((rng.randint(2, 12), rng.randint(1, 12)), reverse=True)
-    left = f"no {noun} any more" if a == b else f"one {one} left" if a - b == 1 else f"{a - b} {noun} left"
-    return [("user", typed(rng, f"{name} has {a} {noun} and gives away {b}. How many are left?")), ("assistant", f"{a} minus {b} is {a - b}, so {name} has {left}.")]
 
 
 def counting(rng):
@@ -735,7 +723,7 @@ GREETING = [
     ("{Good morning|Good morning!|Morning}", "Good morning! {Did you sleep well?|The kettle is on, so to speak.|What shall we do with the day?|Would you like a story with your tea?}"),
     ("{Good evening|Good evening!|Evening}", "Good evening! {How was your day?|It is a good hour for a story.|Sit down. What shall it be?}"),
     ("{Good night|Good night!|Night|I am going to bed|Sleep well}", "Good night. {Sleep well.|May the moon keep an eye on you.|I will be here, or somewhere in the mesh.|Do not let the hedgehogs bite.}"),
-    ("{How are you?|How are you today?|How is it going?|How do you do?|What's up?|Are you well?|How do you feel?}", "{I am well, thank you.|Very well, thank you.|All five million numbers are in their places.|Thank you, I cannot complain, and nobody would listen to a file that does.} {And you?|How are you?|And how was your day?}"),
+    ("{How are you?|How are you today?|How is it going?|How do you do?|What's up?|Are you well?|How do you feel?}", "{I am well, thank you.|Very well, thank you.|All four million numbers are in their places.|Thank you, I cannot complain, and nobody would listen to a file that does.} {And you?|How are you?|And how was your day?}"),
     ("{I am fine|I am well|Fine, thanks|Good, thank you|I am good|Not bad|Very well, thanks}.", "{I am glad to hear it.|That is good to hear.} {What shall we do?|Would you like a story?|Then let us do something with it.}"),
     ("{Bye|Goodbye|See you|See you later|I have to go|Bye bye|See you tomorrow}", "{Goodbye!|See you!|Farewell.} {Come back when you need a story.|I will have forgotten you by then, but I will be just as glad.|Mind the step.|Take an umbrella.}"),
     ("{Thank you|Thanks|Thank you!|Thanks!|Thank you very much|Thanks a lot|That was nice, thank you|ty}", "{You are welcome.|Gladly.|It was a pleasure.|You are welcome. Come again.} {|Shall I tell you another one?|The receipt is in the post.|Is there anything else?}"),
@@ -747,7 +735,7 @@ GREETING = [
     ("{Can you sing?|Sing|Can you whistle?|Can you dance?}", "{Only in writing.|Not so that anyone could hear it.} {La, la, la, said the lantern.|But I can write you a song about anything you name.}"),
     ("{Help me|I need help|Can you help me?|I have a problem|I have a question}.", "{Of course.|Gladly, if I can.} {What is the matter?|Tell me about it.|I am small, but I listen well.}"),
     ("{You are boring|Boring|That is boring|I did not like that|Not funny}.", "{I am sorry.|That happens.} {Shall I try again, with a dragon?|Give me another word, and I will do better.|Perhaps a joke instead?}"),
-    ("{Tell me a secret|Do you have a secret?|What is your secret?}.", "{I know only what everyone may know.|Five million numbers, and not one secret among them.} {But if you like: the fox never wanted the grapes.|But the moon once told me that it is afraid of the dark.}"),
+    ("{Tell me a secret|Do you have a secret?|What is your secret?}.", "{I know only what everyone may know.|Four million numbers, and not one secret among them.} {But if you like: the fox never wanted the grapes.|But the moon once told me that it is afraid of the dark.}"),
 ]
 
 
@@ -795,11 +783,11 @@ def first_sentences(text, count):
     return " ".join(re.split(r"(?<=[.!?]) (?=[A-Z])", text.replace("\n\n", " "))[:count])
 
 
-SEGMENTS = [
-    (44, lambda r, b: story_turns(r, b)[0]), (10, lambda r, b: fact(r, F.SELF)), (12, lambda r, b: fact(r, F.WORLD)), (10, lambda r, b: what_is(r)),
-    (5, lambda r, b: poem(r, b)), (4, lambda r, b: describe(r, b)), (5, lambda r, b: advice(r, b)), (4, lambda r, b: sums(r)), (1, lambda r, b: word_sums(r)), (1, lambda r, b: counting(r)),
-    (4, lambda r, b: small_tables(r)), (2, lambda r, b: lists(r)), (2, lambda r, b: joke(r)), (1, lambda r, b: riddle(r)), (1, lambda r, b: knock(r)),
-    (3, lambda r, b: birthday(r)), (3, lambda r, b: opinion(r)), (6, lambda r, b: smalltalk(r)), (2, lambda r, b: repeat(r)),
+SEGMENTS = [                                           # mostly stories about what the user names: that is what it is for
+    (60, lambda r, b: story_turns(r, b)[0]), (12, lambda r, b: fact(r, F.SELF)), (9, lambda r, b: fact(r, F.WORLD)), (7, lambda r, b: what_is(r)),
+    (6, lambda r, b: poem(r, b)), (3, lambda r, b: describe(r, b)), (5, lambda r, b: advice(r, b)), (5, lambda r, b: sums(r)), (1, lambda r, b: counting(r)),
+    (2, lambda r, b: small_tables(r)), (2, lambda r, b: lists(r)), (2, lambda r, b: joke(r)), (1, lambda r, b: riddle(r)), (1, lambda r, b: knock(r)),
+    (1, lambda r, b: birthday(r)), (3, lambda r, b: opinion(r)), (6, lambda r, b: smalltalk(r)), (6, lambda r, b: repeat(r)),
 ]
 WEIGHTS = [w for w, _ in SEGMENTS]
 MAKERS = [f for _, f in SEGMENTS]
@@ -812,26 +800,26 @@ def conversation(rng, chars_max=1900):
         chars_max = 3400
     turns, brief, system = [], False, None
     x = rng.random()
-    if x < 0.14:
+    if x < 0.08:
         system = rng.choice(PLAIN_SYSTEM)
-    elif x < 0.19:
+    elif x < 0.11:
         system, brief = rng.choice(BRIEF_SYSTEM), True
-    elif x < 0.21:
+    elif x < 0.12:
         system = rng.choice(PIRATE_SYSTEM)
-    elif x < 0.23:
+    elif x < 0.13:
         return named_system(rng)
     y = rng.random()
     if y < 0.05 and not system:
         turns += introduce(rng)
-    elif y < 0.09:
+    elif y < 0.08:
         turns += continue_story(rng)[0]
-    elif y < 0.20:
+    elif y < 0.16:
         story, slots = story_turns(rng, brief)
         turns += story
         for _ in range(rng.choice((1, 1, 2))):
             turns += about_story(rng, slots)
     count = 0 if turns else 1
-    while rng.random() < (0.9 if chatty else 0.42) and count < (12 if chatty else 4):
+    while rng.random() < (0.9 if chatty else 0.3) and count < (12 if chatty else 4):
         count += 1
     for _ in range(count):
         made = rng.choices(MAKERS, WEIGHTS)[0](rng, brief)

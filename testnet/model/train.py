@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How does the text become weights? The network, the packing of documents into rows, and the training loop.
+"""How does the text become weights? The network, the sorting of documents into batches, and the training loop.
 
     train.py --text text.txt --valid valid.txt --tokenizer tokenizer.json --out model.pt --minutes 60
 
@@ -19,8 +19,10 @@ import torch.nn.functional as F
 import train_tokenizer
 
 SHAPE = dict(dim=256, layers=4, heads=4, kv_heads=2, ffn=768, context=1024, base=10000.0, eps=1e-5)
-ROW, TOKENS_PER_STEP = 512, 4096                       # every eighth step has rows of 2 * ROW
-POOL = 256                                             # documents to choose from when a row is filled
+TOKENS_PER_STEP = 4096                                 # at most, padding included
+POOL = 1024                                            # documents that are sorted by length together
+COMMON = 200                                           # so many tokens are too frequent to be worth copying
+KEPT = 3                                               # how much more a rare token counts that was said before
 
 
 # ---------------------------------------------------------------- the network (llama)
@@ -80,86 +82,84 @@ class Net(nn.Module):
             x = layer(x, cos, sin)
         return F.linear(self.output_norm(x), self.token_embd.weight)
 
-    def loss(self, tokens, targets):
-        """Mean over the targets that count (-1: does not)."""
-        each = F.cross_entropy(self(tokens).float().flatten(0, 1), targets.flatten().clamp(min=0), reduction="none")
-        here = (targets.flatten() >= 0).float()
-        return (each * here).sum() / here.sum()
+    def loss(self, tokens, targets, weights):
+        """The mean over the targets, each with its weight."""
+        each = F.cross_entropy(self(tokens).float().flatten(0, 1), targets.flatten(), reduction="none")
+        return (each * weights.flatten()).sum() / weights.sum()
 
 
 # ---------------------------------------------------------------- the text
 
 def encode(path, tokenizer):
-    """Returns (ids, counts, starts). Only what the model says counts in the loss: answers and bare stories."""
+    """Returns (ids, weights, starts). Only what the model says counts in the loss: answers and bare stories.
+
+    Names are a small share of all tokens and the whole of keeping to a subject, so a rare token that was said before
+    in the same document (by the user, or earlier in the story) counts KEPT times.
+    """
     with open(path, encoding="utf-8") as f:
         documents = f.read().split("<|endoftext|>")[:-1]
-    ids, counts, starts = [], [], []
-    assistant = tokenizer.encode("<|im_start|>assistant\n")
-    end, stop = tokenizer.id["<|im_end|>"], tokenizer.id["<|endoftext|>"]
+    ids, starts = [], [0]
     for document in documents:
-        doc = tokenizer.encode(document) + [stop]
+        ids += tokenizer.encode(document) + [tokenizer.id["<|endoftext|>"]]
         starts.append(len(ids))
-        ids += doc
-        if doc[0] != assistant[0]:
-            counts += [1] * len(doc)
-            continue
-        speaking = 0
+    ids, starts = np.array(ids, np.uint16), np.array(starts)
+    common = set(np.argsort(-np.bincount(ids, minlength=len(tokenizer.tokens)))[:COMMON].tolist())
+    assistant, end = tokenizer.encode("<|im_start|>assistant\n"), tokenizer.id["<|im_end|>"]
+    weights = np.zeros(len(ids), np.uint8)
+    for a, b in zip(starts, starts[1:]):
+        doc, said = ids[a:b].tolist(), set()
+        speaking = doc[0] != assistant[0]              # a bare story counts from its beginning
         for i, token in enumerate(doc):
-            counts.append(speaking)
-            if token == end:
-                speaking = 0
-            elif doc[i - len(assistant) + 1:i + 1] == assistant:
-                speaking = 1
-    return np.array(ids, np.uint16), np.array(counts, np.uint8), np.array(starts + [len(ids)])
+            weights[a + i] = (KEPT if token in said else 1) if speaking else 0
+            if token not in common:
+                said.add(token)
+            if doc[0] == assistant[0]:
+                speaking = speaking and token != end or doc[max(0, i - len(assistant) + 1):i + 1] == assistant
+    return ids, weights, starts
 
 
 def encoded(path, tokenizer):
     """Encoding takes minutes, so it is kept beside the text."""
     kept = path + ".npz"
     if not os.path.exists(kept):
-        ids, counts, starts = encode(path, tokenizer)
-        np.savez(kept, ids=ids, counts=counts, starts=starts)
+        ids, weights, starts = encode(path, tokenizer)
+        np.savez(kept, ids=ids, weights=weights, starts=starts)
     data = np.load(kept)
-    return data["ids"], data["counts"], data["starts"]
+    return data["ids"], data["weights"], data["starts"]
 
 
-class Rows:
-    """Fills rows with whole documents: of POOL candidates always the longest that still fits."""
+class Batches:
+    """One document to a row, as it will be when the model is asked; rows of like length together, padded to the longest."""
 
     def __init__(self, data, seed=0):
-        self.ids, self.counts, self.starts = data
+        self.ids, self.weights, self.starts = data
+        self.seed, self.pool, self.waiting = seed, 0, []
         self.order = np.random.default_rng(seed).permutation(len(self.starts) - 1)
-        self.at, self.pool = 0, []
 
-    def document(self, room):
-        while len(self.pool) < POOL:
-            i = self.order[self.at % len(self.order)]
-            self.at += 1
-            self.pool.append((self.starts[i], self.starts[i + 1]))
-        fitting = [k for k, (a, b) in enumerate(self.pool) if b - a <= room]
-        return self.pool.pop(max(fitting, key=lambda k: self.pool[k][1] - self.pool[k][0])) if fitting else None
+    def refill(self):
+        at = self.pool * POOL % max(1, len(self.order) - POOL)
+        spans = sorted(((self.starts[i], min(self.starts[i + 1], self.starts[i] + SHAPE["context"] + 1)) for i in self.order[at:at + POOL]), key=lambda s: s[1] - s[0])
+        self.waiting, batch = [], []
+        for a, b in spans:
+            if batch and (len(batch) + 1) * (b - a - 1) > TOKENS_PER_STEP:
+                self.waiting.append(batch)
+                batch = []
+            batch.append((a, b))
+        self.waiting.append(batch)
+        np.random.default_rng((self.seed, self.pool)).shuffle(self.waiting)
+        self.pool += 1
 
-    def row(self, length):
-        tokens, targets = np.zeros(length + 1, np.int64), np.full(length + 1, -1, np.int64)
-        if self.pool and len(self.pool) == POOL:       # the first document is any one, the others fill up
-            a, b = self.pool.pop(0)
-        else:
-            a, b = self.document(length + 1)
-        used = 0
-        while True:
-            n = min(b - a, length + 1 - used)
-            tokens[used:used + n] = self.ids[a:a + n]
-            targets[used:used + n] = np.where(self.counts[a:a + n], self.ids[a:a + n].astype(np.int64), -1)
-            targets[used] = -1                         # nothing predicts the beginning of a document
-            used += n
-            found = self.document(length + 1 - used)
-            if found is None:
-                return tokens[:-1], targets[1:]
-            a, b = found
-
-    def batch(self, length):
-        rows = [self.row(length) for _ in range(TOKENS_PER_STEP // length)]
-        return torch.tensor(np.stack([r[0] for r in rows])), torch.tensor(np.stack([r[1] for r in rows]))
+    def next(self):
+        """Tokens, targets and weights, each (documents, time)."""
+        if not self.waiting:
+            self.refill()
+        spans = self.waiting.pop()
+        shape = (len(spans), max(b - a for a, b in spans) - 1)
+        tokens, targets, weights = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.float32)
+        for row, (a, b) in enumerate(spans):
+            n = b - a - 1
+            tokens[row, :n], targets[row, :n], weights[row, :n] = self.ids[a:b - 1], self.ids[a + 1:b], self.weights[a + 1:b]
+        return torch.tensor(tokens), torch.tensor(targets), torch.tensor(weights)
 
 
 # ---------------------------------------------------------------- training
@@ -198,10 +198,14 @@ def schedule(step, done):
 
 
 @torch.no_grad()
-def held_out(loss, data, device, batches=24):
-    rows = Rows(data, seed=1)
-    total = [loss(*(t.to(device) for t in rows.batch(ROW))).item() for _ in range(batches)]
-    return sum(total) / len(total)
+def held_out(loss, data, device, batches=40):
+    """The mean over what the model says, every token counted once."""
+    rows, total, count = Batches(data, seed=1), 0.0, 0.0
+    for _ in range(batches):
+        tokens, targets, weights = (t.to(device) for t in rows.next())
+        weights = (weights > 0).float()
+        total, count = total + loss(tokens, targets, weights).item() * weights.sum().item(), count + weights.sum().item()
+    return total / count
 
 
 @torch.no_grad()
@@ -236,49 +240,49 @@ def main():
     torch.manual_seed(1)
     tokenizer = train_tokenizer.load(args.tokenizer)
     data, valid = encoded(args.text, tokenizer), encoded(args.valid, tokenizer)
-    print(f"{len(data[0]) / 1e6:.1f}M tokens, {data[1].mean():.2f} of them count; {device}", flush=True)
+    print(f"{len(data[0]) / 1e6:.1f}M tokens, {(data[1] > 0).mean():.2f} of them count, {(data[1] > 1).mean():.2f} as kept; {device}", flush=True)
     net = Net(len(tokenizer.tokens)).to(device)
     print(f"{sum(p.numel() for p in net.parameters()) / 1e6:.3f}M parameters", flush=True)
     matrices = [p for n, p in net.named_parameters() if p.dim() == 2 and n.startswith("blk")]
     others = [p for n, p in net.named_parameters() if p.dim() != 2 or not n.startswith("blk")]
     optimizers = [Muon(matrices, lr=args.lr), torch.optim.AdamW(others, lr=args.lr / 6, betas=(0.9, 0.95), weight_decay=0.0)]
-    rows, step, spent, state_path = Rows(data), 0, 0.0, args.out + ".state"
+    rows, step, spent, state_path = Batches(data), 0, 0.0, args.out + ".state"
     if os.path.exists(state_path):
         state = torch.load(state_path, map_location=device, weights_only=False)
         net.load_state_dict(state["net"])
         for o, s in zip(optimizers, state["optimizers"]):
             o.load_state_dict(s)
-        step, spent, rows.at, rows.pool = state["step"], state["spent"], state["at"], state["pool"]
+        step, spent, rows.pool, rows.waiting = state["step"], state["spent"], state["pool"], state["waiting"]
         print(f"going on from step {step}", flush=True)
 
-    def plain(tokens, targets):
+    def plain(tokens, targets, weights):
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            return net.loss(tokens, targets)
+            return net.loss(tokens, targets, weights)
 
-    loss = torch.compile(plain, dynamic=False)
+    loss = torch.compile(plain, dynamic=True)
 
     def save():
         torch.save(net.state_dict(), args.out)
-        torch.save(dict(net=net.state_dict(), optimizers=[o.state_dict() for o in optimizers], step=step, spent=spent, at=rows.at, pool=rows.pool), state_path + ".new")
+        torch.save(dict(net=net.state_dict(), optimizers=[o.state_dict() for o in optimizers], step=step, spent=spent, pool=rows.pool, waiting=rows.waiting), state_path + ".new")
         os.replace(state_path + ".new", state_path)
 
-    seen, mean = 0, None
+    seen, mean, began_all = 0, None, time.time()
     while spent < args.minutes * 60:
         began = time.time()
         for o, lr in zip(optimizers, (args.lr, args.lr / 6)):
             for group in o.param_groups:
                 group["lr"] = lr * schedule(step, spent / (args.minutes * 60))
-        tokens, targets = (t.to(device) for t in rows.batch(2 * ROW if step % 8 == 7 else ROW))
-        value = loss(tokens, targets)
+        tokens, targets, weights = (t.to(device) for t in rows.next())
+        value = loss(tokens, targets, weights)
         value.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         for o in optimizers:
             o.step()
         net.zero_grad(set_to_none=True)
-        step, seen, spent = step + 1, seen + tokens.numel(), spent + time.time() - began
+        step, seen, spent = step + 1, seen + int((targets > 0).sum()), spent + time.time() - began
         mean = value.item() if mean is None else 0.95 * mean + 0.05 * value.item()
         if step % 50 == 0:
-            print(f"step {step} loss {mean:.4f} {tokens.numel() / (time.time() - began):.0f} tokens/s {spent / 60:.1f} min", flush=True)
+            print(f"step {step} loss {mean:.4f} {seen / (time.time() - began_all):.0f} tokens/s {spent / 60:.1f} min", flush=True)
         if step % 200 == 0:
             save()
     save()
