@@ -53,7 +53,7 @@ enum {
     GOSSIP_SEEN_MAX = 8192, GOSSIP_SEEN_MS = 2 * 60 * 1000,
     GOSSIP_ORIGIN_PER_10S = 20, GOSSIP_ORIGIN_BURST = 20, GOSSIP_ORIGINS_MAX = 1024,
     GOSSIP_FANOUT = 8,                     /* peers that get the message itself; e^-8 of the mesh would miss it */
-    GOSSIP_LAZY = 6,                       /* further peers that get its name: to all of them a rumour would cost peers^2 frames */
+    GOSSIP_LAZY = 6,                       /* further peers that get its name: all of them would cost peers^2 frames */
 };
 
 /* ---- market and jobs ---- */

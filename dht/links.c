@@ -173,7 +173,10 @@ struct peer *session_dial(struct overlay *o, const struct endpoint *at, const st
 }
 
 /* Whose dial carries the talk when both have dialled: the smaller id's. */
-bool session_our_dial_wins(const struct overlay *o, const struct node_id *other) { return hash_compare(&o->own.id.h, &other->h) < 0; }
+bool session_our_dial_wins(const struct overlay *o, const struct node_id *other)
+{
+    return hash_compare(&o->own.id.h, &other->h) < 0;
+}
 
 void session_link_up(struct overlay *o, struct link link)
 {

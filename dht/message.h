@@ -44,7 +44,14 @@ enum err msg_hello_decode(struct bytes body, struct msg_hello *out) MUST_CHECK;
 /* The signature over both ends only; the record is checked apart. ERR_SIGNATURE. */
 enum err msg_hello_verify(const struct msg_hello *m, struct hello_ends ends) MUST_CHECK;
 
-enum goaway { GOAWAY_LEAVING = 0, GOAWAY_DUPLICATE = 1, GOAWAY_FULL = 2, GOAWAY_NO_SESSION = 3, GOAWAY_IDLE = 4, GOAWAY_REFUSED = 5 };
+enum goaway {
+    GOAWAY_LEAVING = 0,
+    GOAWAY_DUPLICATE = 1,
+    GOAWAY_FULL = 2,
+    GOAWAY_NO_SESSION = 3,
+    GOAWAY_IDLE = 4,
+    GOAWAY_REFUSED = 5
+};
 void msg_goaway_write(struct writer *w, enum goaway reason);
 enum err msg_goaway_decode(struct bytes body, enum goaway *out) MUST_CHECK;
 

@@ -74,7 +74,7 @@ enum overlay_event_kind {
 struct overlay_event {
     enum overlay_event_kind kind;
     struct link link;
-    struct seal_key from;                                  /* FRAME: the key CURVE authenticated (inbound) or that we dialled (outbound) */
+    struct seal_key from;                                  /* FRAME: the key CURVE authenticated (inbound) or we dialled */
     struct bytes frame;
 };
 void overlay_handle(struct overlay *o, struct mono now, struct wall wall, const struct overlay_event *e);

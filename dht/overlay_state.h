@@ -174,7 +174,8 @@ void upkeep_hurry_bootstrap(struct overlay *o);
 /* ---- search.c ---- */
 
 /* NULL: all LOOKUPS_MAX walks are under way. */
-struct search *search_start(struct overlay *o, enum search_purpose purpose, const struct hash *target, const struct hash *subject);
+struct search *search_start(struct overlay *o, enum search_purpose purpose, const struct hash *target,
+                            const struct hash *subject);
 struct search *search_find(struct overlay *o, enum search_purpose purpose, const struct hash *subject);
 void search_step(struct overlay *o, struct search *s);     /* asks whoever can be asked; ends the walk if it is over */
 void search_peer_ready(struct overlay *o, struct peer *peer);              /* GREETING or UP: questions may be sent */

@@ -182,7 +182,8 @@ enum err publish_stored(struct overlay *o, const struct frame *f)
     return OK;
 }
 
-static void start(struct overlay *o, struct publication *p, const struct hash *target, const struct own_advert *own, bool directory)
+static void start(struct overlay *o, struct publication *p, const struct hash *target, const struct own_advert *own,
+                  bool directory)
 {
     if (p->running || !mono_reached(o->now, p->due) || search_count(o, SEARCH_PUBLISH) >= PUBLISH_SEARCHES_MAX)
         return;

@@ -1,4 +1,7 @@
-/* routing.c - the contact table (PROTO 4.5). One pool, scanned: a few hundred contacts are few, and a scan has no order to get wrong. */
+/* routing.c - the contact table (PROTO 4.5).
+ *
+ * One pool, scanned: a few hundred contacts are few, and a scan has no order to get wrong.
+ */
 #include "dht/routing.h"
 
 #include <string.h>
@@ -49,7 +52,10 @@ size_t routing_count(const struct routing *r, enum contact_state state)
     return n;
 }
 
-static bool has_free_seat(const struct routing *r, unsigned bucket) { return routing_is_small(r) || r->seats[bucket] < BUCKET_SLOTS; }
+static bool has_free_seat(const struct routing *r, unsigned bucket)
+{
+    return routing_is_small(r) || r->seats[bucket] < BUCKET_SLOTS;
+}
 
 /* A slot for a newcomer with a seat: a free one, else the spare least like us (ties: smaller id). */
 static size_t slot_for_seat(const struct routing *r)

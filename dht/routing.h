@@ -23,7 +23,7 @@
 #include "dht/record.h"
 
 enum {
-    ROUTING_CONTACTS_MAX = 384,                            /* full_max (<= PEERS_MAX) + 16 seats in each bucket a real mesh fills */
+    ROUTING_CONTACTS_MAX = 384,                            /* full_max (<= PEERS_MAX) + 16 in each bucket a mesh fills */
     ROUTING_LOST_TRIES_MAX = 6,                            /* with doubling waits: about a minute */
     ROUTING_RETRY_MS = 1000,
     ROUTING_REFRESH_MS = 10 * 60 * 1000,                   /* a bucket nobody asked about gets a lookup this often */

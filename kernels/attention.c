@@ -1,3 +1,4 @@
+/* attention.c - attention by NV1 7 over any backend: tiles, chunks, the fold. */
 #include "kernels/attention.h"
 
 #include <string.h>

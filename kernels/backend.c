@@ -1,3 +1,4 @@
+/* backend.c - which backends this machine can run, and the choice among them. */
 #include "kernels/backend.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* conformance.c - built-in cases of every operation, for the self-test of a backend. */
 #include "kernels/conformance.h"
 
 #include <string.h>

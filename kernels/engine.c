@@ -1,3 +1,4 @@
+/* engine.c - jobs, slots and steps: one ragged pass for everybody who wants a token. */
 #include "kernels/engine.h"
 
 #include <stdlib.h>

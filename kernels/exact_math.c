@@ -1,3 +1,4 @@
+/* exact_math.c - NV1 2 and 6: exponentials, logarithm, sine and cosine, the same everywhere. */
 #include "kernels/exact_math.h"
 
 #include <float.h>

@@ -1,3 +1,4 @@
+/* kvcache.c - pages of 256 positions, handed out and taken back. */
 #include "kernels/kvcache.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* ops_avx2.c - the operations for AVX2 and FMA; equal to ops_ref.c in every byte. */
 #include "kernels/ops_avx2.h"
 
 #include <immintrin.h>

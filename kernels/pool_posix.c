@@ -1,3 +1,4 @@
+/* pool_posix.c - a few threads that take chunks of one loop. */
 #define _POSIX_C_SOURCE 200809L
 #include "kernels/pool_posix.h"
 

@@ -1,3 +1,4 @@
+/* quant.c - NV1 3.2 and 3.3: activations to int8. */
 #include "kernels/quant.h"
 
 #include "kernels/exact_math.h"

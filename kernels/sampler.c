@@ -1,3 +1,4 @@
+/* sampler.c - NV1 10: from logits to one token. */
 #include "kernels/sampler.h"
 
 #include "kernels/exact_math.h"

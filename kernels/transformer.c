@@ -1,3 +1,4 @@
+/* transformer.c - NV1 8: the forward pass of one ragged batch. */
 #include "kernels/transformer.h"
 
 #include <math.h>

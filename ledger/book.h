@@ -5,7 +5,8 @@
  *
  *   table        key                      value
  *   meta         "owner"                  [version, own key, net id]
- *   meta         "totals"                 [earned, settled, pending, spent, settled, pending, newcomers, receipts, jobs, running hash]
+ *   meta         "totals"                 [earned, settled, pending, spent, settled, pending, newcomers, receipts, jobs,
+ *                                          running hash]
  *   receipt      number                   [role, peer, stored ms, body, requester sig, provider sig, running hash]
  *   receipt_id   id                       number
  *   channel      role, peer               [seq, head id, owed, settled, half-signed body or empty]

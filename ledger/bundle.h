@@ -5,8 +5,9 @@
  * network, no ledger and no clock but the one that certificates are compared with.
  *
  * Encoded: array(15) [version, terms body, requester's sig, provider's sig, requester's cert or empty, provider's cert or
- *          empty, claim body or empty, provider's sig, requester's sig, digests (32 bytes each), receipt body or empty, provider's sig,
- *          requester's sig, array of up to 2 notes [body, sig], opening: array(0) or array(4) [nonce, seed, prefill ids, output ids]].
+ *          empty, claim body or empty, provider's sig, requester's sig, digests (32 bytes each), receipt body or empty,
+ *          provider's sig, requester's sig, array of up to 2 notes [body, sig], opening: array(0) or
+ *          array(4) [nonce, seed, prefill ids, output ids]].
  * Owns:    struct bundle lends into the decoded bytes.
  * Threads: pure; any thread.
  * Spec:    PROTO 7.10
@@ -55,8 +56,10 @@ struct hash bundle_digest(const struct bundle *b, size_t i);
     X(BUNDLE_TERMS_NETWORK, "network", "The terms belong to another network.")                                         \
     X(BUNDLE_TERMS_REQUESTER, "terms: requester's signature", "The requester did not sign these terms.")               \
     X(BUNDLE_TERMS_PROVIDER, "terms: provider's signature", "The provider did not sign these terms.")                  \
-    X(BUNDLE_CERT_REQUESTER, "requester's certificate", "The requester's certificate does not hold for this key, network and time.") \
-    X(BUNDLE_CERT_PROVIDER, "provider's certificate", "The provider's certificate does not hold for this key, network and time.")    \
+    X(BUNDLE_CERT_REQUESTER, "requester's certificate",                                                                \
+      "The requester's certificate does not hold for this key, network and time.")                                     \
+    X(BUNDLE_CERT_PROVIDER, "provider's certificate",                                                                  \
+      "The provider's certificate does not hold for this key, network and time.")                                      \
     X(BUNDLE_CLAIM_FORM, "claim", "The claim is not well formed.")                                                     \
     X(BUNDLE_CLAIM_ARITHMETIC, "claim: counts and cost", "The claim's counts or cost do not follow from the terms.")   \
     X(BUNDLE_CLAIM_PROVIDER, "claim: provider's signature", "The provider did not sign this claim.")                   \
@@ -78,7 +81,8 @@ enum bundle_check_id {
 #undef X
     BUNDLE_CHECK_COUNT
 };
-enum check_result { CHECK_ABSENT, CHECK_PASSED, CHECK_FAILED };   /* ABSENT: nothing there to check, or a check before it failed */
+/* ABSENT: nothing there to check, or a check before it failed. */
+enum check_result { CHECK_ABSENT, CHECK_PASSED, CHECK_FAILED };
 
 struct bundle_report {
     enum check_result result[BUNDLE_CHECK_COUNT];

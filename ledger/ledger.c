@@ -147,7 +147,8 @@ enum err ledger_credit_check(struct ledger *l, const struct pubkey *requester, s
 
 static uint64_t rest(uint64_t limit, uint64_t used) { return used < limit ? limit - used : 0; }
 
-enum err ledger_credit_left(struct ledger *l, const struct pubkey *requester, const struct credit_limits *limits, struct pico *out)
+enum err ledger_credit_left(struct ledger *l, const struct pubkey *requester, const struct credit_limits *limits,
+                            struct pico *out)
 {
     struct account a;
     struct ledger_totals t;

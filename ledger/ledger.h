@@ -79,7 +79,7 @@ struct job {
     struct pico reserved;                                  /* what this job holds of its peer's pending sum */
     bool has_claim;                                        /* a co-signed one; claim_index is the latest's */
     uint64_t claim_index;
-    struct tokens tokens;                                  /* of the latest co-signed claim, or of the receipt once there is one */
+    struct tokens tokens;                                  /* of the latest co-signed claim, or of the receipt if any */
     struct pico cost;
     uint64_t output_offset;
     struct hash parent;
@@ -107,7 +107,7 @@ enum err ledger_terms_countersigned(struct ledger *l, const struct hash *terms, 
 /* What a provider is ready to lend. Pico-credits; 0 means nothing. */
 struct credit_limits {
     struct pico per_requester;
-    struct pico newcomers;                                 /* all requesters with fewer than NEWCOMER_RECEIPTS receipts, together */
+    struct pico newcomers;                                 /* all requesters below NEWCOMER_RECEIPTS, together */
 };
 /* Which limit said no, for the refusal's text. */
 enum credit_limit { CREDIT_OK, CREDIT_REQUESTER, CREDIT_NEWCOMERS };
@@ -116,22 +116,26 @@ const char *credit_limit_text(enum credit_limit c);        /* "the credit limit 
 enum err ledger_credit_check(struct ledger *l, const struct pubkey *requester, struct pico cost,
                              const struct credit_limits *limits, enum credit_limit *out) MUST_CHECK;
 /* What both limits would still allow for this requester. */
-enum err ledger_credit_left(struct ledger *l, const struct pubkey *requester, const struct credit_limits *limits, struct pico *out) MUST_CHECK;
+enum err ledger_credit_left(struct ledger *l, const struct pubkey *requester, const struct credit_limits *limits,
+                            struct pico *out) MUST_CHECK;
 
-/* Provider: accepts signed terms and signs them. ERR_SIGNATURE, ERR_NETWORK, ERR_KEY (not us as provider), ERR_CREDIT (*limit says which),
- * ERR_EXISTS (known terms; sign nothing twice), or what terms_decode() said. Prices, model and times are the caller's to judge first. */
+/* Provider: accepts signed terms and signs them. ERR_SIGNATURE, ERR_NETWORK, ERR_KEY (not us as provider), ERR_CREDIT
+ * (*limit says which), ERR_EXISTS (known terms; sign nothing twice), or what terms_decode() said. Prices, model and times
+ * are the caller's to judge first. */
 enum err ledger_terms_accept(struct ledger *l, struct bytes body, const struct sig *requester_sig, const char *label,
                              const struct credit_limits *limits, struct wall now, enum credit_limit *limit,
                              struct sig *out, struct hash *out_hash) MUST_CHECK;
 
 /* Requester: the provider's claim, checked against our own count of it (claim_make() over what we received), is stored and
- * co-signed. digest is D_{k-1}, NULL for claim 0. Idempotent. ERR_MISMATCH, ERR_SIGNATURE, ERR_STATE (not running, or after the last),
+ * co-signed. digest is D_{k-1}, NULL for claim 0. Idempotent. ERR_MISMATCH, ERR_SIGNATURE, ERR_STATE (not running, or
+ * after the last),
  * ERR_STALE (older than the latest), ERR_CHAIN (a claim was skipped). */
 enum err ledger_claim_cosign(struct ledger *l, const struct claim *counted, const struct hash *digest,
                              const struct sig *provider_sig, struct sig *out) MUST_CHECK;
 /* Provider: the requester's signature on our claim came. Same rules; also accepted for an ended job whose receipt
  * is not yet proposed. c must be a claim that we made or whose signature by us was verified: it is stored as signed by us. */
-enum err ledger_claim_acked(struct ledger *l, const struct claim *c, const struct hash *digest, const struct sig *requester_sig) MUST_CHECK;
+enum err ledger_claim_acked(struct ledger *l, const struct claim *c, const struct hash *digest,
+                            const struct sig *requester_sig) MUST_CHECK;
 
 /* Either role: the job is over for us. Stores our signed note. As provider, a job with a co-signed claim is now due for a
  * receipt. Idempotent: the first outcome stays. */
@@ -142,7 +146,8 @@ enum err ledger_job_end(struct ledger *l, const struct hash *terms, enum outcome
 
 /* Provider: the receipt to send to this requester now: the half-signed one again if there is one, else the next due job's,
  * stored before its signature is returned. ERR_NOT_FOUND: nothing is due. */
-enum err ledger_receipt_propose(struct ledger *l, const struct pubkey *requester, struct signed_body *out, struct hash *out_terms) MUST_CHECK;
+enum err ledger_receipt_propose(struct ledger *l, const struct pubkey *requester, struct signed_body *out,
+                                struct hash *out_terms) MUST_CHECK;
 /* Requester: checks everything, stores, co-signs. The identical body again gives the identical answer. ERR_CHAIN (not the
  * next number: resync), ERR_MISMATCH, ERR_SIGNATURE, ERR_NOT_FOUND (unknown job), ERR_REPLAY (the job already has a receipt),
  * ERR_EQUIVOCATION (another body under a number that has one; kept as evidence). */
@@ -152,7 +157,8 @@ enum err ledger_receipt_cosign(struct ledger *l, struct bytes body, const struct
 enum err ledger_receipt_complete(struct ledger *l, const struct pubkey *requester, const struct hash *id,
                                  const struct sig *requester_sig, struct wall now) MUST_CHECK;
 
-/* The next peer (in key order, after *cursor; zeros at first) to whom ledger_receipt_propose() has something to say. ERR_NOT_FOUND at the end. */
+/* The next peer (in key order, after *cursor; zeros at first) to whom ledger_receipt_propose() has something to say.
+ * ERR_NOT_FOUND at the end. */
 enum err ledger_due_next(struct ledger *l, struct pubkey *cursor) MUST_CHECK;
 
 /* ---- resync: what the two sides compare when a link comes up ------------------------------------------------------- */
@@ -170,8 +176,8 @@ enum err ledger_channel(struct ledger *l, enum side role, const struct pubkey *p
 enum resync {
     RESYNC_EQUAL,                                          /* same head: nothing to do */
     RESYNC_PROPOSE,                                        /* provider: send ledger_receipt_propose() */
-    RESYNC_SEND,                                           /* the peer is behind: send receipts from its seq + 1 (ledger_receipt_at) */
-    RESYNC_ASK,                                            /* we are behind: ask for receipts from our seq + 1 (ledger_receipt_adopt) */
+    RESYNC_SEND,                       /* the peer is behind: send receipts from its seq + 1 (ledger_receipt_at) */
+    RESYNC_ASK,                        /* we are behind: ask for receipts from our seq + 1 (ledger_receipt_adopt) */
     RESYNC_CONFLICT,                                       /* same number, different receipt: freeze the channel */
 };
 /* What to do, given the peer's (seq, head) on the channel in which we have `role`. */
@@ -197,7 +203,8 @@ struct receipt_view {
 /* Newest first: set *cursor to UINT64_MAX, call until ERR_NOT_FOUND. */
 enum err ledger_receipt_next(struct ledger *l, uint64_t *cursor, struct receipt_view *out) MUST_CHECK;
 enum err ledger_receipt_find(struct ledger *l, const struct hash *id, struct receipt_view *out) MUST_CHECK;
-enum err ledger_receipt_at(struct ledger *l, enum side role, const struct pubkey *peer, uint64_t seq, struct receipt_view *out) MUST_CHECK;
+enum err ledger_receipt_at(struct ledger *l, enum side role, const struct pubkey *peer, uint64_t seq,
+                           struct receipt_view *out) MUST_CHECK;
 /* By the first hex digits of its id (at least 4). ERR_FORMAT, ERR_NOT_FOUND, ERR_EXISTS (more than one fits). */
 enum err ledger_receipt_lookup(struct ledger *l, const char *hex_prefix, struct hash *out) MUST_CHECK;
 
@@ -242,19 +249,22 @@ struct opening {
 /* Stores or replaces; to be purged after `until`. ERR_TOO_LARGE. */
 enum err ledger_opening_put(struct ledger *l, const struct hash *terms, const struct opening *o, struct wall until) MUST_CHECK;
 /* Decrypts into buf (ids), to which out points. ERR_NOT_FOUND, ERR_TOO_LARGE (buf), ERR_CORRUPT, ERR_STATE (no key). */
-enum err ledger_opening_get(struct ledger *l, const struct hash *terms, uint32_t *buf, size_t buf_count, struct opening *out) MUST_CHECK;
+enum err ledger_opening_get(struct ledger *l, const struct hash *terms, uint32_t *buf, size_t buf_count,
+                            struct opening *out) MUST_CHECK;
 /* Deletes up to `max` openings whose time has come. */
 enum err ledger_openings_purge(struct ledger *l, struct wall now, uint32_t max, uint32_t *out_deleted) MUST_CHECK;
 
 /* Everything about one job as a bundle (bundle.h) that anyone can check offline. certs may be NULL. with_opening adds what
  * ledger_opening_get() gives, if it is still there. ERR_TOO_LARGE if cap is too small, ERR_NOT_FOUND. */
-enum err ledger_bundle(struct ledger *l, const struct hash *terms, const struct cert *requester_cert, const struct cert *provider_cert,
+enum err ledger_bundle(struct ledger *l, const struct hash *terms, const struct cert *requester_cert,
+                       const struct cert *provider_cert,
                        bool with_opening, uint8_t *buf, size_t cap, struct bytes *out) MUST_CHECK;
 
 /* Reads everything and recomputes everything: invariants 1 to 8 and every signature of ours and theirs. For doctor, tests and
  * the simulator. OK, or ERR_CORRUPT with a sentence in out. */
 enum err ledger_check(struct ledger *l, char out_why[160]) MUST_CHECK;
-/* The part of it that verifies no signature and walks no receipt: jobs, channels, accounts, totals. Cheap enough for every step. */
+/* The part of it that verifies no signature and walks no receipt: jobs, channels, accounts, totals. Cheap enough for
+ * every step. */
 enum err ledger_check_sums(struct ledger *l, char out_why[160]) MUST_CHECK;
 
 #endif

@@ -134,7 +134,8 @@ static enum err gather(struct ledger *l, const struct hash *terms, bool with_ope
     return e;
 }
 
-enum err ledger_bundle(struct ledger *l, const struct hash *terms, const struct cert *requester_cert, const struct cert *provider_cert,
+enum err ledger_bundle(struct ledger *l, const struct hash *terms, const struct cert *requester_cert,
+                       const struct cert *provider_cert,
                        bool with_opening, uint8_t *buf, size_t cap, struct bytes *out)
 {
     struct gathered *g = malloc(sizeof *g);

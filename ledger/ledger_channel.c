@@ -242,7 +242,9 @@ enum err ledger_channel(struct ledger *l, enum side role, const struct pubkey *p
     enum err e = book_channel_load(l, role, peer, &c);
     if (e != OK)
         return e;
-    *out = (struct channel_state){ .seq = c.seq, .head = c.head, .owed = c.owed, .settled = c.settled, .has_half = c.half_len > 0 };
+    *out = (struct channel_state){
+        .seq = c.seq, .head = c.head, .owed = c.owed, .settled = c.settled, .has_half = c.half_len > 0
+    };
     if (out->has_half)
         out->half = receipt_id(bytes_of(c.half, c.half_len));
     return OK;
@@ -291,7 +293,8 @@ enum err ledger_resync(struct ledger *l, enum side role, const struct pubkey *pe
 }
 
 /* What we know of the job behind a receipt that the peer kept; *known false if nothing. */
-static enum err job_behind(struct ledger *l, const struct receipt *r, enum side role, const struct pubkey *peer, struct job *j, bool *known)
+static enum err job_behind(struct ledger *l, const struct receipt *r, enum side role, const struct pubkey *peer,
+                           struct job *j, bool *known)
 {
     enum err e = book_job_load(l, &r->terms, j);
     *known = e == OK;
@@ -304,7 +307,8 @@ static enum err job_behind(struct ledger *l, const struct receipt *r, enum side 
     return hash_is_zero(&j->receipt) ? OK : ERR_REPLAY;
 }
 
-static enum err verify_both(struct ledger *l, const struct receipt *r, enum side role, const struct pubkey *peer, const struct book_signed *s)
+static enum err verify_both(struct ledger *l, const struct receipt *r, enum side role, const struct pubkey *peer,
+                            const struct book_signed *s)
 {
     const struct pubkey *requester = role == SIDE_REQUESTER ? &l->self : peer;
     const struct pubkey *provider = role == SIDE_REQUESTER ? peer : &l->self;

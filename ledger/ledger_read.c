@@ -173,7 +173,10 @@ enum err ledger_note_own(struct ledger *l, const struct hash *terms, struct sign
 
 /* ---- sums ---- */
 
-enum err ledger_account(struct ledger *l, const struct pubkey *peer, struct account *out) { return book_account_load(l, peer, out); }
+enum err ledger_account(struct ledger *l, const struct pubkey *peer, struct account *out)
+{
+    return book_account_load(l, peer, out);
+}
 
 enum err ledger_account_next(struct ledger *l, struct pubkey *cursor, struct account *out)
 {

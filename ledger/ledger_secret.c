@@ -41,7 +41,8 @@ static uint64_t get_le(const uint8_t *p, size_t bytes)
     return v;
 }
 
-/* Plain form: nonce 32 | seed u64 | prompt count u32 | output count u32 | prompt ids u32 each | output ids u32 each; little endian. */
+/* Plain form: nonce 32 | seed u64 | prompt count u32 | output count u32 | prompt ids u32 each | output ids u32 each;
+ * little endian. */
 static void flatten(const struct opening *o, uint8_t *p)
 {
     memcpy(p, o->nonce.b, HASH_BYTES);

@@ -45,8 +45,10 @@ enum err receipt_verify(const struct receipt *r, const struct pubkey *key, enum 
                         const struct sig *s) MUST_CHECK;
 
 /* Against the terms and, if not NULL, the claim: ERR_MISMATCH (channel, counts, chains, cost, offset, parent), ERR_NETWORK. */
-enum err receipt_check(const struct receipt *r, const struct terms *t, const struct hash *terms_hash, const struct claim *c) MUST_CHECK;
-/* Against the receipt before it (NULL: r must be the first): ERR_CHAIN (seq, link), ERR_MISMATCH (total, settled), ERR_OVERFLOW. */
+enum err receipt_check(const struct receipt *r, const struct terms *t, const struct hash *terms_hash,
+                       const struct claim *c) MUST_CHECK;
+/* Against the receipt before it (NULL: r must be the first): ERR_CHAIN (seq, link), ERR_MISMATCH (total, settled),
+ * ERR_OVERFLOW. */
 enum err receipt_check_link(const struct receipt *r, const struct receipt *previous, const struct hash *previous_id) MUST_CHECK;
 
 #endif

@@ -56,7 +56,8 @@ struct store_ops {
     enum err (*get)(struct store *s, enum store_table t, struct bytes key, struct bytes *out);
     enum err (*put)(struct store *s, enum store_table t, struct bytes key, struct bytes value);
     enum err (*del)(struct store *s, enum store_table t, struct bytes key);
-    enum err (*seek)(struct store *s, enum store_table t, struct bytes key, bool backward, struct bytes *out_key, struct bytes *out_value);
+    enum err (*seek)(struct store *s, enum store_table t, struct bytes key, bool backward, struct bytes *out_key,
+              struct bytes *out_value);
     enum err (*commit)(struct store *s);
     void (*abort)(struct store *s);
     void (*close)(struct store *s);
@@ -76,9 +77,11 @@ enum err store_put(struct store *s, enum store_table t, struct bytes key, struct
 enum err store_del(struct store *s, enum store_table t, struct bytes key) MUST_CHECK;
 /* The first entry with a key >= `key`; ERR_NOT_FOUND if there is none. To go on, ask from the found key with one zero byte
  * behind it. */
-enum err store_seek(struct store *s, enum store_table t, struct bytes key, struct bytes *out_key, struct bytes *out_value) MUST_CHECK;
+enum err store_seek(struct store *s, enum store_table t, struct bytes key, struct bytes *out_key,
+                    struct bytes *out_value) MUST_CHECK;
 /* The last entry with a key < `key` (an empty key means: the last of all). */
-enum err store_seek_before(struct store *s, enum store_table t, struct bytes key, struct bytes *out_key, struct bytes *out_value) MUST_CHECK;
+enum err store_seek_before(struct store *s, enum store_table t, struct bytes key, struct bytes *out_key,
+                           struct bytes *out_value) MUST_CHECK;
 
 /* The caller found in the middle of a change that it cannot finish it: sticks like a failed call. e is not OK. */
 void store_fail(struct store *s, enum err e);

@@ -15,7 +15,7 @@
 
 struct store_lmdb_config {
     const char *folder;                                    /* created 0700 if absent (unless read_only) */
-    uint64_t map_bytes;                                    /* 0: 64 GiB of address space (1 GiB on 32 bits or under sanitizers); sparse */
+    uint64_t map_bytes;                                    /* address space, sparse; 0: 64 GiB (1 on 32 bits or sanitized) */
     bool read_only;                                        /* the wallet's: ERR_NOT_FOUND if there is no ledger yet */
 };
 

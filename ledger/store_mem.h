@@ -19,7 +19,8 @@ struct store *store_mem_store(struct store_mem *m);        /* borrowed; store_cl
 
 /* Power off and on: everything since the last commit is gone. */
 void store_mem_crash(struct store_mem *m);
-/* The n-th call from now (1 = the next) that can fail does, with `e`, and all calls until store_abort() or a crash too. 0: never. */
+/* The n-th call from now (1 = the next) that can fail does, with `e`, and all calls until store_abort() or a crash too.
+ * 0: never. */
 void store_mem_fail_at(struct store_mem *m, uint64_t n, enum err e);
 /* Calls that could have failed so far. */
 uint64_t store_mem_calls(const struct store_mem *m);

@@ -20,7 +20,7 @@
 enum {
     TERMS_VERSION = 1,
     TERMS_JOB_BYTES = 16,
-    TEMPERATURE_MICRO_MIN = 10 * 1000,                     /* below 0.01 the quotient logit / temperature loses its meaning; 0 is greedy */
+    TEMPERATURE_MICRO_MIN = 10 * 1000,                     /* below 0.01 logit / temperature loses its meaning; 0 is greedy */
     TEMPERATURE_MICRO_MAX = 2 * 1000 * 1000,               /* what OpenAI's API admits */
     TOP_P_MICRO_MAX = 1000 * 1000,                         /* 1.0: no nucleus cut */
     TERMS_VALIDITY_MS_MAX = 60 * 1000,                     /* terms are answered at once or not at all */
@@ -59,7 +59,7 @@ struct terms {
     uint64_t output_offset;                                /* tokens of this answer that earlier providers delivered */
     struct hash parent;                                    /* terms hash of the job continued; zero iff output_offset is 0 */
     struct hash offer, bid;                                /* hashes of the signed market messages that led here */
-    uint64_t validity_ms;                                  /* the provider's signature must arrive within this, counted by each side */
+    uint64_t validity_ms;                                  /* the provider's signature must arrive within this */
     uint64_t stated_s;                                     /* the requester's clock; sanity and display only */
 };
 

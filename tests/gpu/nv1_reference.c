@@ -1,3 +1,4 @@
+/* nv1_reference.c - the scalar reference, called from the CUDA check. */
 #include "tests/gpu/nv1_reference.h"
 
 #include <stdlib.h>

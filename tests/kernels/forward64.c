@@ -1,3 +1,4 @@
+/* forward64.c - the same network in float64, written apart from the engine. */
 #include "tests/kernels/forward64.h"
 
 #include <math.h>
