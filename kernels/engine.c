@@ -61,6 +61,39 @@ static enum err check_options(const struct engine_options *o, struct fault *why)
     return OK;
 }
 
+/* The sizes that follow from model and options. */
+struct shape { uint32_t slots, prefill_chunk, rows_max, pages, pages_per_slot, context; };
+
+static struct shape shape_of(const struct model_config *c, const struct engine_options *o)
+{
+    struct shape s = { .slots = o->slots_max ? o->slots_max : SLOTS_DEFAULT,
+                       .prefill_chunk = o->prefill_chunk ? o->prefill_chunk : PREFILL_CHUNK_DEFAULT };
+    s.rows_max = s.slots + s.prefill_chunk;
+    uint32_t context = min_u32(c->context, TRANSFORMER_POSITIONS_MAX);
+    uint32_t tokens = o->kv_tokens_max ? o->kv_tokens_max : min_u32(context, KV_TOKENS_DEFAULT);
+    s.pages = tokens / CHUNK + (tokens % CHUNK != 0);
+    s.pages_per_slot = min_u32(s.pages, (context + CHUNK - 1) / CHUNK);
+    s.context = min_u32(context, s.pages_per_slot * CHUNK);
+    return s;
+}
+
+static size_t head_bytes_of(const struct model *m)
+{
+    return quant_head_bytes(m->config.tied ? m->token_embd.type : m->output.type, m->config.dim);
+}
+
+uint64_t engine_reserves(const struct model *model, const struct engine_options *options)
+{
+    const struct ops *ops = backend_find(options->backend);
+    if (!ops || check_options(options, NULL) != OK)
+        return 0;
+    struct shape s = shape_of(&model->config, options);
+    uint32_t vocab = model->config.vocab;
+    return transformer_bytes(model, ops, s.rows_max, s.slots, s.pages, s.pages_per_slot) + sizeof(struct engine) +
+           s.slots * sizeof(struct job) + s.rows_max * sizeof(struct row) + (uint64_t)LOGIT_ROWS * vocab * sizeof(float) +
+           sampler_scratch_bytes(vocab) + (s.slots + 1u) * head_bytes_of(model);
+}
+
 static enum err allocate(struct engine *e)
 {
     uint32_t vocab = e->model->config.vocab;
@@ -74,7 +107,6 @@ static enum err allocate(struct engine *e)
 
 static enum err build(struct engine *e, const struct engine_options *o, struct fault *why)
 {
-    const struct model_config *c = &e->model->config;
     e->ops = backend_find(o->backend);
     if (!e->ops)
         return fault_set(why, ERR_NOT_FOUND, "no backend \"%.16s\" on this machine", o->backend ? o->backend : "");
@@ -83,15 +115,12 @@ static enum err build(struct engine *e, const struct engine_options *o, struct f
     enum err err = pool_open(o->threads ? o->threads : 1, &e->pool);
     if (err != OK)
         return fault_set(why, err, "compute threads could not be started");
-    e->slots = o->slots_max ? o->slots_max : SLOTS_DEFAULT;
-    e->prefill_chunk = o->prefill_chunk ? o->prefill_chunk : PREFILL_CHUNK_DEFAULT;
-    e->rows_max = e->slots + e->prefill_chunk;
-    uint32_t context = min_u32(c->context, TRANSFORMER_POSITIONS_MAX);
-    uint32_t tokens = o->kv_tokens_max ? o->kv_tokens_max : min_u32(context, KV_TOKENS_DEFAULT);
-    uint32_t pages = tokens / CHUNK + (tokens % CHUNK != 0);
-    uint32_t pages_per_slot = min_u32(pages, (context + CHUNK - 1) / CHUNK);
-    e->context = min_u32(context, pages_per_slot * CHUNK);
-    err = transformer_init(&e->transformer, e->model, e->ops, e->pool, e->rows_max, e->slots, pages, pages_per_slot, why);
+    struct shape s = shape_of(&e->model->config, o);
+    e->slots = s.slots;
+    e->prefill_chunk = s.prefill_chunk;
+    e->rows_max = s.rows_max;
+    e->context = s.context;
+    err = transformer_init(&e->transformer, e->model, e->ops, e->pool, s.rows_max, s.slots, s.pages, s.pages_per_slot, why);
     if (err != OK)
         return err;
     err = allocate(e);
@@ -140,7 +169,7 @@ uint32_t engine_context(const struct engine *e) { return e->context; }
 
 size_t engine_head_bytes(const struct engine *e)
 {
-    return quant_head_bytes(e->transformer.head.type, e->model->config.dim);
+    return head_bytes_of(e->model);
 }
 
 enum err engine_self_test(const struct engine *e) { return backend_self_test(e->ops); }

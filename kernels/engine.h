@@ -46,6 +46,9 @@ struct engine_options {
 enum err engine_open(const struct model *model, const struct engine_options *options, struct engine **out,
                      struct fault *why) MUST_CHECK;
 void engine_close(struct engine *e);
+/* Bytes of heap that engine_open() would reserve: cache, scratch and repacked weights, not the stacks of its threads.
+ * For whoever keeps a cap on memory. Pure; 0 if engine_open() would refuse the options or knows no such backend. */
+uint64_t engine_reserves(const struct model *model, const struct engine_options *options);
 
 /* Name of the backend in use; static storage. */
 const char *engine_backend(const struct engine *e);

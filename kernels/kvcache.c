@@ -6,6 +6,19 @@
 
 enum { TILES = CHUNK / TILE };
 
+static size_t head_block_bytes(uint32_t head_dim)
+{
+    return (size_t)2 * CHUNK * ops_head_width(head_dim) + 2 * CHUNK * sizeof(float);
+}
+
+uint64_t kvcache_bytes(uint32_t layers, uint32_t kv_heads, uint32_t head_dim, uint32_t slots, uint32_t pages,
+                       uint32_t pages_per_slot)
+{
+    uint64_t page = (uint64_t)head_block_bytes(head_dim) * kv_heads * layers;
+    uint64_t numbers = (uint64_t)slots * pages_per_slot + slots + pages;
+    return page * pages + numbers * sizeof(uint32_t);
+}
+
 static enum err allocate(struct kvcache *kv)
 {
     size_t total;
@@ -29,7 +42,7 @@ enum err kvcache_init(struct kvcache *kv, uint32_t layers, uint32_t kv_heads, ui
     struct kvcache made = { .layers = layers, .kv_heads = kv_heads, .head_dim = head_dim, .slots = slots,
                             .pages = pages, .pages_per_slot = pages_per_slot };
     made.width = ops_head_width(head_dim);
-    made.head_block_bytes = (size_t)2 * CHUNK * made.width + 2 * CHUNK * sizeof(float);
+    made.head_block_bytes = head_block_bytes(head_dim);
     made.page_bytes = made.head_block_bytes * kv_heads * layers;
     enum err e = allocate(&made);
     if (e != OK) {

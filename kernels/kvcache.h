@@ -42,6 +42,9 @@ struct kv_chunk {
 enum err kvcache_init(struct kvcache *kv, uint32_t layers, uint32_t kv_heads, uint32_t head_dim, uint32_t slots,
                       uint32_t pages, uint32_t pages_per_slot) MUST_CHECK;
 void kvcache_fini(struct kvcache *kv);
+/* Bytes of heap that kvcache_init() takes with these arguments. */
+uint64_t kvcache_bytes(uint32_t layers, uint32_t kv_heads, uint32_t head_dim, uint32_t slots, uint32_t pages,
+                       uint32_t pages_per_slot);
 
 /* Gives the empty slot pages for `positions`. ERR_CAPACITY: too few are free; ERR_CONTEXT: over pages_per_slot. */
 enum err kvcache_reserve(struct kvcache *kv, uint32_t slot, uint32_t positions) MUST_CHECK;

@@ -166,6 +166,43 @@ static enum err allocate(struct transformer *t)
                : ERR_MEMORY;
 }
 
+/* Floats behind one row of quantised inputs: bytes and block sums are allocated as floats (acts_init). */
+static uint64_t acts_floats(uint32_t cols) { return (uint64_t)ops_act_blocks(cols) * (ACT_BLOCK / 4 + 1 + 8); }
+
+static uint64_t packed_bytes(const struct ops *ops, const struct tensor *w)
+{
+    struct matrix m = matrix_of(w);
+    return m.type == TENSOR_Q8_0 ? ops->packed_bytes(m.rows, m.cols) : 0;
+}
+
+static uint64_t weights_bytes(const struct model *m, const struct ops *ops)
+{
+    uint64_t total = packed_bytes(ops, m->config.tied ? &m->token_embd : &m->output);
+    for (uint32_t i = 0; i < m->config.layers; i++) {
+        const struct model_layer *l = &m->layers[i];
+        const struct tensor *all[] = { &l->attn_q,   &l->attn_k, &l->attn_v,  &l->attn_output,
+                                       &l->ffn_gate, &l->ffn_up, &l->ffn_down };
+        for (size_t w = 0; w < ARRAY_COUNT(all); w++)
+            total += packed_bytes(ops, all[w]);
+    }
+    return total;
+}
+
+/* The sums of allocate(), kvcache_init() and pack_weights(); torture_engine compares them. model.h bounds every factor so
+ * that nothing here overflows. */
+uint64_t transformer_bytes(const struct model *model, const struct ops *ops, uint32_t rows_max, uint32_t slots,
+                           uint32_t pages, uint32_t pages_per_slot)
+{
+    const struct model_config *c = &model->config;
+    uint32_t q_dim = c->heads * c->head_dim, kv_dim = c->kv_heads * c->head_dim;
+    uint64_t row = (uint64_t)4 * c->dim + 2 * (uint64_t)q_dim + 2 * (uint64_t)kv_dim + 2 * (uint64_t)c->ffn_dim + c->rope_dims +
+                   2 * acts_floats(c->dim) + acts_floats(q_dim) + acts_floats(c->ffn_dim);
+    uint64_t floats_once = ((uint64_t)c->layers * 2 + 1) * c->dim;
+    return (rows_max * row + floats_once) * sizeof(float) + c->layers * sizeof(struct layer_weights) +
+           (c->rope_dims / 2 + 1) * sizeof(double) + rows_max * (sizeof(bool) + sizeof(uint32_t)) +
+           kvcache_bytes(c->layers, c->kv_heads, c->head_dim, slots, pages, pages_per_slot) + weights_bytes(model, ops);
+}
+
 static enum err build(struct transformer *t, uint32_t slots, uint32_t pages, uint32_t pages_per_slot, struct fault *why)
 {
     const struct model_config *c = &t->model->config;

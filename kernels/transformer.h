@@ -63,6 +63,9 @@ enum err transformer_init(struct transformer *t, const struct model *model, cons
                           uint32_t rows_max, uint32_t slots, uint32_t pages, uint32_t pages_per_slot,
                           struct fault *why) MUST_CHECK;
 void transformer_fini(struct transformer *t);
+/* Bytes of heap that transformer_init() takes with these arguments, but for rounding. */
+uint64_t transformer_bytes(const struct model *model, const struct ops *ops, uint32_t rows_max, uint32_t slots,
+                           uint32_t pages, uint32_t pages_per_slot);
 
 /* One pass, 1 <= n <= rows_max; fills the cache and the inputs of the head for the wanted rows. */
 void transformer_forward(struct transformer *t, const struct row *rows, uint32_t n);

@@ -42,7 +42,7 @@ static const struct key keys[] = {
     { "requester", "allow_local", FLAG, AT(allow_local), "true", "Answer with this node's own models when it has them: free, no receipt." },
     { "engine", "backend", WORD, AT(backend), "auto", "auto, or a backend by name (`tally doctor` lists them). All give the same bytes." },
     { "engine", "threads", UINT, AT_MAX(threads, 256), "0", "Compute threads; 0: one per core." },
-    { "limits", "memory_mb", UINT, AT_MAX(memory_mb, 16777216), "0", "Memory cap of the node process, beyond its models; 0: 4096. Over it the node restarts and loses nothing." },
+    { "limits", "memory_mb", UINT, AT_MAX(memory_mb, 16777216), "0", "Most memory of the node process in all, model files not counted; 0: 4096 and what its engines reserve. Over it the node restarts and loses nothing." },
     { "limits", "inbound_max", UINT, AT_MAX(inbound_max, 4096), "256", "Most inbound peers at once." },
     { "limits", "supervise", FLAG, AT(supervise), "true", "Restart the node process after a crash." },
     { "log", "level", WORD, AT(log_level), "info", "error, warn, info or debug." },

@@ -55,7 +55,7 @@ struct config {
     char backend[CONFIG_WORD_CHARS + 1];               /* "auto", "scalar", "avx2", ... */
     uint32_t threads;                                  /* 0: one per core */
 
-    uint32_t memory_mb;                                /* cap of the worker process; 0: derived from the models */
+    uint32_t memory_mb;                                /* total of the worker process; 0: SUPERVISE_MEMORY_MIB_DEFAULT and what its engines reserve */
     uint32_t inbound_max;
     bool supervise;
 

@@ -193,6 +193,21 @@ static enum err open_gateway(struct node *n, struct fault *why)
     return gateway_open(&o, &n->gateway, why);
 }
 
+/* The cap on memory is there for what nobody planned; an engine's share is planned, and so it is added, or counted
+ * against the total that the operator set. */
+static enum err make_room(struct node *n, const struct config_model *m, uint64_t bytes, struct fault *why)
+{
+    n->engine_bytes += bytes;
+    if (!n->supervised)
+        return OK;                                     /* nobody set a cap */
+    if (n->config->memory_mb == 0)
+        supervise_memory_raise(bytes);
+    else if (n->engine_bytes > (uint64_t)n->config->memory_mb << 20)
+        return fault_set(why, ERR_CONFIG, "model %s: the engines need %llu MiB (fewer slots or a shorter context need less), limits.memory_mb allows %u",
+                         m->name, (unsigned long long)(n->engine_bytes >> 20), n->config->memory_mb);
+    return OK;
+}
+
 static enum err open_workers(struct node *n, struct fault *why)
 {
     const char *backend = strcmp(n->config->backend, "auto") == 0 ? NULL : n->config->backend;
@@ -203,7 +218,10 @@ static enum err open_workers(struct node *n, struct fault *why)
             .slots = n->models[i].config->slots ? n->models[i].config->slots : 1, .context = n->models[i].config->context,
             .wake = wake_loop, .wake_ctx = n,
         };
-        enum err e = worker_open(n->models[i].entry->model, &o, &n->models[i].worker);
+        enum err e = make_room(n, n->models[i].config, worker_reserves(n->models[i].entry->model, &o), why);
+        if (e != OK)
+            return e;
+        e = worker_open(n->models[i].entry->model, &o, &n->models[i].worker);
         if (e != OK)
             return fault_set(why, e, "model %s: %s", n->models[i].config->name, err_text(e));
     }

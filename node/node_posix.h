@@ -67,6 +67,7 @@ struct node {
     struct gateway *gateway;
     struct node_model models[CONFIG_MODELS_MAX];
     uint32_t model_count;
+    uint64_t engine_bytes;                             /* reserved by the models' engines */
     struct node_run runs[NODE_RUNS_MAX];
     uint32_t run_count;
     struct node_waiting waiting[NODE_WAITING_MAX];

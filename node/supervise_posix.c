@@ -32,10 +32,25 @@ static uint64_t now_ms(void)
     return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-static void memory_cap(uint64_t bytes)
+static void memory_cap(uint64_t bytes, bool is_total)
 {
-    struct rlimit r = { .rlim_cur = bytes, .rlim_max = bytes };
-    if (bytes > 0 && setrlimit(RLIMIT_DATA, &r) != 0)
+    struct rlimit r;
+    if (bytes == 0 || getrlimit(RLIMIT_DATA, &r) != 0)
+        return;
+    r.rlim_cur = bytes < r.rlim_max ? bytes : r.rlim_max;  /* whoever started us may have set less */
+    if (is_total)
+        r.rlim_max = r.rlim_cur;
+    if (setrlimit(RLIMIT_DATA, &r) != 0)
+        perror("tallymesh: memory cap");
+}
+
+void supervise_memory_raise(uint64_t bytes)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_DATA, &r) != 0 || r.rlim_cur == RLIM_INFINITY)
+        return;
+    r.rlim_cur = bytes < r.rlim_max - r.rlim_cur ? r.rlim_cur + bytes : r.rlim_max;
+    if (setrlimit(RLIMIT_DATA, &r) != 0)
         perror("tallymesh: memory cap");
 }
 
@@ -47,7 +62,7 @@ static _Noreturn void child_run(const struct supervisor *s, pid_t parent, int (*
     if (getppid() != parent)
         _exit(EXIT_OS_ERROR);                              /* it died before we asked to be told */
     sigprocmask(SIG_SETMASK, &s->before, NULL);
-    memory_cap(s->cfg.memory_bytes_max);
+    memory_cap(s->cfg.memory_bytes_max, s->cfg.memory_is_total);
     struct supervised info = { .restarts = s->restarts, .last_signal = s->last_signal };
     int code = worker(&info, ctx);
     fflush(NULL);

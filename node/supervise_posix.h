@@ -14,7 +14,9 @@
  * worker by themselves. If the supervisor dies, the kernel kills the worker: no orphan keeps the port or the database.
  *
  * Memory cap: RLIMIT_DATA, which since Linux 4.7 counts what a process can write privately (heap, stacks), and neither
- * mapped model files nor the database map. RLIMIT_AS would count both, and a CUDA context's reservations.
+ * mapped model files nor the database map. RLIMIT_AS would count both, and a CUDA context's reservations. The cap is for
+ * what nobody planned (libzmq's buffers). What an engine will reserve is known before, and may be added to the cap by the
+ * worker just before: supervise_memory_raise(). memory_is_total forbids that: the kernel then holds the line as given.
  *
  * Owns:    the child. Threads: call before starting any. Effects: fork, signals mask, stderr only on failure to fork.
  */
@@ -25,11 +27,12 @@
 
 enum {
     SUPERVISE_EXIT_AGAIN = 75,            /* EX_TEMPFAIL: the worker asks to be started again */
-    SUPERVISE_MEMORY_MIB_DEFAULT = 4096,  /* heap of a worker: 256 peers x about 5 MiB at worst, key-value caches, and room */
+    SUPERVISE_MEMORY_MIB_DEFAULT = 4096,  /* heap of a worker without its engines: 256 peers x about 5 MiB at worst, and room */
 };
 
 struct supervise {
     uint64_t memory_bytes_max;            /* 0: no cap */
+    bool memory_is_total;                 /* the worker may not raise it */
     uint32_t restart_ms_min, restart_ms_max;   /* 0: 200 and 30,000 */
     uint32_t steady_ms;                   /* a worker that ran this long was healthy: the pause starts small again. 0: 60,000 */
     uint32_t restarts_max;                /* give up after this many in a row without being steady; 0: never */
@@ -46,5 +49,9 @@ struct supervised {
 /* Runs worker(ctx) in a child process until it ends for good; returns the exit code for main(). The worker's return value
  * is its exit code. Returns 71 (EX_OSERR) if it cannot fork. */
 int supervise_run(const struct supervise *s, int (*worker)(const struct supervised *, void *), void *worker_ctx);
+
+/* In the worker: raises the cap by what is about to be reserved on purpose. Does nothing where there is no cap, and stops
+ * at a total: then the reservation fails by itself. Not to be called on two threads at once. */
+void supervise_memory_raise(uint64_t bytes);
 
 #endif

@@ -204,7 +204,7 @@ int main(int argc, char **argv)
     if (!w.config.supervise)
         return work(NULL, &w);
     struct supervise s = { .memory_bytes_max = (uint64_t)(w.config.memory_mb ? w.config.memory_mb : SUPERVISE_MEMORY_MIB_DEFAULT) << 20,
-                           .on_restart = say_restart };
+                           .memory_is_total = w.config.memory_mb > 0, .on_restart = say_restart };
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
     s.memory_bytes_max = 0;                            /* a sanitizer's shadow is terabytes of writable address space */
 #endif

@@ -51,14 +51,34 @@ static void put_done(struct worker *w, struct run_id run, enum finish finish, en
 
 static void wake(struct worker *w) { w->options.wake(w->options.wake_ctx); }
 
+static uint32_t context_of(const struct model *m, const struct worker_options *o) { return o->context ? o->context : m->config.context; }
+
+static struct engine_options engine_options_of(const struct model *m, const struct worker_options *o)
+{
+    uint32_t context = context_of(m, o);
+    return (struct engine_options){
+        .backend = o->backend, .threads = o->threads, .slots_max = o->slots,
+        .kv_tokens_max = context > UINT32_MAX / o->slots ? UINT32_MAX : context * o->slots,
+    };
+}
+
+uint64_t worker_reserves(const struct model *model, const struct worker_options *o)
+{
+    struct engine_options options = engine_options_of(model, o);
+    pthread_attr_t attr;
+    size_t stack = 0;
+    if (pthread_attr_init(&attr) == 0) {
+        pthread_attr_getstacksize(&attr, &stack);
+        pthread_attr_destroy(&attr);
+    }
+    return engine_reserves(model, &options) + (uint64_t)stack * (o->threads ? o->threads : 1);
+}
+
 static bool open_engine(struct worker *w)
 {
     struct fault why = { { 0 } };
-    uint32_t context = w->options.context ? w->options.context : w->model->config.context, prefill = 0, decode = 0;
-    struct engine_options o = {
-        .backend = w->options.backend, .threads = w->options.threads, .slots_max = w->options.slots,
-        .kv_tokens_max = context > UINT32_MAX / w->options.slots ? UINT32_MAX : context * w->options.slots,
-    };
+    uint32_t context = context_of(w->model, &w->options), prefill = 0, decode = 0;
+    struct engine_options o = engine_options_of(w->model, &w->options);
     struct worker_event e = { .kind = WORKER_READY };
     enum err err = engine_open(w->model, &o, &w->engine, &why);
     if (err == OK)

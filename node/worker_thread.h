@@ -47,6 +47,8 @@ struct worker_event {
 struct worker;
 /* Starts the thread; WORKER_READY or WORKER_FAILED follows. ERR_MEMORY, ERR_UNAVAILABLE (no thread). */
 enum err worker_open(const struct model *model, const struct worker_options *o, struct worker **out) MUST_CHECK;
+/* Bytes that worker_open() will make the process reserve: the engine and the stacks of its threads. */
+uint64_t worker_reserves(const struct model *model, const struct worker_options *o);
 void worker_close(struct worker *w);                   /* cancels everything, joins the thread; NULL is fine */
 
 /* Copies what it needs. ERR_FULL if too many commands wait. WORKER_DONE always follows an OK. */

@@ -214,6 +214,32 @@ static void memory_is_capped(void **state)
     assert_in_range(shared->runs, 16, 64);
     assert_int_equal(shared->last_signal, SIGABRT);
 }
+
+static int raises_then_eats(const struct supervised *s, void *ctx)
+{
+    if (s->restarts == 0)
+        supervise_memory_raise(64 << 20);
+    return eats_memory(s, ctx);
+}
+
+static void the_cap_makes_room_for_what_is_planned(void **state)
+{
+    (void)state;
+    struct supervise s = quick;
+    s.memory_bytes_max = 64 << 20;
+    assert_int_equal(supervise_run(&s, raises_then_eats, NULL), 0);
+    assert_in_range(shared->runs, 65, 128);
+}
+
+static void a_total_is_a_total(void **state)
+{
+    (void)state;
+    struct supervise s = quick;
+    s.memory_bytes_max = 64 << 20;
+    s.memory_is_total = true;
+    assert_int_equal(supervise_run(&s, raises_then_eats, NULL), 0);
+    assert_in_range(shared->runs, 16, 64);
+}
 #endif
 
 int main(void)
@@ -228,6 +254,8 @@ int main(void)
         cmocka_unit_test(no_orphan_survives),
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
         cmocka_unit_test(memory_is_capped),                /* a sanitizer's shadow memory is over any cap */
+        cmocka_unit_test(the_cap_makes_room_for_what_is_planned),
+        cmocka_unit_test(a_total_is_a_total),
 #endif
     };
     return cmocka_run_group_tests(tests, setup, teardown);
