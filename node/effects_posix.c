@@ -103,12 +103,6 @@ static void hold(struct node *n, const struct agent_effect *e)
     n->broken = ERR_MEMORY;                            /* an effect we cannot keep is a promise we cannot order: stop */
 }
 
-static void link_is_down(struct node *n, struct link link)
-{
-    if (n->down_count < ARRAY_COUNT(n->down))
-        n->down[n->down_count++] = link;
-}
-
 static void start_run(struct node *n, const struct agent_effect *e)
 {
     enum err err = ERR_NOT_FOUND;
@@ -136,54 +130,53 @@ static void cancel_run(struct node *n, struct run_id run)
             worker_cancel(n->models[n->runs[i].model_idx].worker, run);
 }
 
-static void perform(struct node *n, const struct agent_effect *e)
+/* False if the link that it was for is down now, which the overlay has to hear. */
+static bool perform(struct node *n, const struct agent_effect *e)
 {
     struct mono now = mono_now();
     switch (e->kind) {
     case AGENT_DIAL:
-        if (transport_dial(n->transport, now, e->u.dial.link.id, e->u.dial.to.host, e->u.dial.to.port, &e->u.dial.to.transport) != OK)
-            link_is_down(n, e->u.dial.link);
-        return;
+        return transport_dial(n->transport, now, e->u.dial.link.id, e->u.dial.to.host, e->u.dial.to.port, &e->u.dial.to.transport) == OK;
     case AGENT_HANGUP:
         transport_hangup(n->transport, e->u.hangup.link.id);
-        return;
+        return true;
     case AGENT_SEND:
-        if (transport_send(n->transport, e->u.send.link.id, e->u.send.frame) == ERR_FULL) {
-            transport_hangup(n->transport, e->u.send.link.id);     /* a frame lost inside a link would break every job on it */
-            link_is_down(n, e->u.send.link);
-        }
-        return;
+        if (transport_send(n->transport, e->u.send.link.id, e->u.send.frame) != ERR_FULL)
+            return true;
+        transport_hangup(n->transport, e->u.send.link.id);     /* a frame lost inside a link would break every job on it */
+        return false;
     case AGENT_MUTE:
         transport_mute(n->transport, e->u.mute.link.id, &e->u.mute.transport, mono_add_ms(now, e->u.mute.ms));
-        return;
+        return true;
     case AGENT_RUN_START:
         start_run(n, e);
-        return;
+        return true;
     case AGENT_RUN_CANCEL:
         cancel_run(n, e->u.cancel.run);
-        return;
+        return true;
     case AGENT_CLIENT_ACCEPTED:
         gateway_accepted(n->gateway, e->u.accepted.client, e);
-        return;
+        return true;
     case AGENT_CLIENT_TOKENS:
         gateway_tokens(n->gateway, e->u.tokens.client, e->u.tokens.tokens, e->u.tokens.count);
-        return;
+        return true;
     case AGENT_CLIENT_DONE:
         gateway_done(n->gateway, e->u.done.client, e);
-        return;
+        return true;
     case AGENT_CLIENT_FAILED:
         gateway_failed(n->gateway, e->u.failed.client, e->u.failed.error, e->u.failed.text);
-        return;
+        return true;
     case AGENT_HEADER_READY:
         node_header_ready(n, e);
-        return;
+        return true;
     case AGENT_HEADER_FAILED:
         node_header_failed(n, e);
-        return;
+        return true;
     case AGENT_LOG:
         log_event(e->u.log.level, e->u.log.event, "%s", e->u.log.text);
-        return;
+        return true;
     }
+    return true;
 }
 
 void node_take_effects(struct node *n)
@@ -193,13 +186,18 @@ void node_take_effects(struct node *n)
         hold(n, &e);
 }
 
+static void release(struct held_effect *h)
+{
+    free(h->copy);
+    free(h);
+}
+
 static void drop(struct held_list *list)
 {
     while (list->first) {
         struct held_effect *h = list->first;
         list->first = h->next;
-        free(h->copy);
-        free(h);
+        release(h);
     }
     list->last = NULL;
 }
@@ -208,37 +206,44 @@ void node_drop_held(struct node *n)
 {
     drop(&n->free);
     drop(&n->held);
+    drop(&n->failed);
 }
 
-/* Performs a whole list; what that causes is appended to fresh lists and has its own turn. */
+/* Performs a whole list; what that causes is appended to fresh lists and has its own turn. An effect that found its link
+ * down is kept as the news of it: there is one place for each, so none is lost. */
 static void perform_all(struct node *n, struct held_list *list)
 {
     struct held_list taken = *list;
     *list = (struct held_list){ NULL, NULL };
-    for (struct held_effect *h = taken.first; h; h = h->next)
-        perform(n, &h->effect);
-    drop(&taken);
+    while (taken.first) {
+        struct held_effect *h = taken.first;
+        taken.first = h->next;
+        h->next = NULL;
+        if (perform(n, &h->effect))
+            release(h);
+        else
+            append(&n->failed, h);
+    }
 }
 
 static void tell_links_down(struct node *n)
 {
-    struct link down[ARRAY_COUNT(n->down)];
-    uint32_t count = n->down_count;
-    memcpy(down, n->down, sizeof down);
-    n->down_count = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    struct held_list failed = n->failed;
+    n->failed = (struct held_list){ NULL, NULL };
+    for (const struct held_effect *h = failed.first; h; h = h->next) {
         struct agent_event e = { .kind = AGENT_OVERLAY };
         e.u.overlay.kind = OVERLAY_LINK_DOWN;
-        e.u.overlay.link = down[i];
+        e.u.overlay.link = h->effect.kind == AGENT_DIAL ? h->effect.u.dial.link : h->effect.u.send.link;
         node_handle(n, &e);
     }
+    drop(&failed);
 }
 
 /* Performing may itself make events (a run that cannot start, a link that is down), whose effects are committed in the
  * next round; the rounds end because each event ends something. */
 void node_settle(struct node *n)
 {
-    while (n->broken == OK && (n->free.first || n->held.first || n->store->dirty || n->down_count)) {
+    while (n->broken == OK && (n->free.first || n->held.first || n->store->dirty || n->failed.first)) {
         perform_all(n, &n->free);
         n->broken = store_commit(n->store);
         if (n->broken != OK)

@@ -269,7 +269,7 @@ static enum err open_node(struct node *n, struct passphrase *passphrase, struct 
     if (e == OK) {
         node_take_effects(n);
         node_settle(n);
-        e = runfile_write(n, why);
+        e = n->broken == OK ? runfile_write(n, why) : fault_set(why, n->broken, "the ledger cannot be written: %s", err_text(n->broken));
     }
     return e;
 }

@@ -73,8 +73,7 @@ struct node {
     struct node_waiting waiting[NODE_WAITING_MAX];
     uint32_t waiting_count;
     struct held_list free, held;                           /* effects that need not, and that must, wait for the commit */
-    struct link down[64];                                  /* links whose effects failed: the overlay is told next */
-    uint32_t down_count;
+    struct held_list failed;                               /* performed, and found their link down: the overlay is told next */
     int wake_fd, signal_fd;
     struct bootstrap self;
     struct mono started, peers_at;                         /* peers_at, peers_written: peersfile_posix.c */
