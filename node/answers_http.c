@@ -9,6 +9,7 @@ void gateway_resolved(struct gateway *g, struct client_id client, const struct c
     pthread_mutex_lock(&g->lock);
     struct exchange *e = gateway_find(g, client);
     if (e && e->state == EXCHANGE_RESOLVING) {
+        catalog_hold(entry);
         e->entry = entry;
         exchange_set_state(e, EXCHANGE_RESOLVED);
         exchange_resume(e);

@@ -121,7 +121,7 @@ void node_header_ready(struct node *n, const struct agent_effect *e)
 {
     struct fault why = { { 0 } };
     const struct catalog_entry *entry = NULL;
-    enum err err = catalog_add_header(n->catalog, NULL, &e->u.header.model, &e->u.header.tensor_hash, e->u.header.header, &entry, &why);
+    enum err err = catalog_add_header(n->catalog, &e->u.header.model, &e->u.header.tensor_hash, e->u.header.header, &entry, &why);
     if (err != OK)
         log_event(LOG_WARN, "header_refused", "reason=\"%s\"", why.text);
     for (uint32_t i = 0; i < n->waiting_count;) {

@@ -1,21 +1,16 @@
 /* catalog_posix.c - opens, hashes and remembers models and headers. */
 #include "node/catalog_posix.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "kernels/modelfile_posix.h"
+#include "node/headercache_posix.h"
 #include "node/model_id.h"
 
-enum { PATH_CHARS = 600, HASH_LINES_MAX = 256 };
+enum { PATH_CHARS = 600, HASHES_BYTES_MAX = 64 * 1024, HASH_SLICE_BYTES = 256 * 1024 * 1024 };
 
 struct item {
     struct catalog_entry entry;
@@ -23,13 +18,17 @@ struct item {
     bool has_file, has_model;
     struct model model;
     uint8_t *header;                                   /* fetched headers: our copy */
+    _Atomic uint32_t holders;
+    uint64_t asked;                                    /* fetched headers: the catalog's clock when somebody last asked */
 };
 
 struct catalog {
-    pthread_mutex_t lock;
-    char cache_dir[PATH_CHARS];                        /* empty: nothing is cached on disk */
-    struct item *items[CATALOG_ENTRIES_MAX];
-    uint32_t count;
+    char cache_dir[PATH_CHARS], headers_dir[PATH_CHARS + 16];  /* empty: nothing is cached on disk */
+    struct item *files[CATALOG_FILES_MAX], *fetched[CATALOG_FETCHED_MAX];
+    uint32_t file_count, fetched_count;
+    uint64_t fetched_bytes, clock;
+    void (*progress)(void *ctx);
+    void *progress_ctx;
 };
 
 static void item_free(struct item *i)
@@ -111,9 +110,27 @@ static void keep_tensor_hash(const struct catalog *c, const struct modelfile *f,
     hash_key(f, key);
     hash_format(h, hex);
     if (out) {
+        if (ftell(out) > HASHES_BYTES_MAX && ftruncate(fileno(out), 0) != 0)
+            clearerr(out);                             /* only a cache, which grows on then */
         fprintf(out, "%s %s\n", key, hex);
         fclose(out);
     }
+}
+
+static struct hash tensors_hash(const struct catalog *c, struct bytes data)
+{
+    struct hasher h;
+    struct hash out;
+    hasher_init(&h, MODEL_TENSORS_DOMAIN);
+    for (size_t at = 0; at < data.len;) {
+        size_t n = data.len - at < HASH_SLICE_BYTES ? data.len - at : HASH_SLICE_BYTES;
+        hasher_add(&h, bytes_of(data.data + at, n));
+        at += n;
+        if (c->progress)
+            c->progress(c->progress_ctx);
+    }
+    hasher_finish(&h, &out);
+    return out;
 }
 
 static void identify(struct catalog *c, struct item *i, const struct gguf *g)
@@ -122,34 +139,21 @@ static void identify(struct catalog *c, struct item *i, const struct gguf *g)
     e->header = g->header;
     e->header_hash = model_header_hash(g->header);
     if (!find_tensor_hash(c, &i->file, &e->tensor_hash)) {
-        e->tensor_hash = hash_of(MODEL_TENSORS_DOMAIN, g->data);
+        e->tensor_hash = tensors_hash(c, g->data);
         keep_tensor_hash(c, &i->file, &e->tensor_hash);
     }
     e->id = model_id_of(&e->header_hash, &e->tensor_hash);
 }
 
-static enum err add_item(struct catalog *c, struct item *i, const struct catalog_entry **out)
-{
-    pthread_mutex_lock(&c->lock);
-    bool room = c->count < CATALOG_ENTRIES_MAX;
-    if (room)
-        c->items[c->count++] = i;
-    pthread_mutex_unlock(&c->lock);
-    if (!room) {
-        item_free(i);
-        return ERR_FULL;
-    }
-    *out = &i->entry;
-    return OK;
-}
-
 enum err catalog_add_file(struct catalog *c, const char *name, const char *path, const struct catalog_entry **out, struct fault *why)
 {
-    struct item *i = calloc(1, sizeof *i);
     struct gguf g;
     struct fault inner = { { 0 } };
+    if (c->file_count == CATALOG_FILES_MAX)
+        return fault_set(why, ERR_FULL, "%.100s: more than %d model files", path, CATALOG_FILES_MAX);
+    struct item *i = calloc(1, sizeof *i);
     if (!i)
-        return ERR_MEMORY;
+        return fault_set(why, ERR_MEMORY, "%.100s: no memory", path);
     enum err e = modelfile_open(path, &i->file, &inner);
     i->has_file = e == OK;
     if (e == OK && (e = gguf_open(i->file.bytes, false, &g, &inner)) == OK) {
@@ -165,108 +169,139 @@ enum err catalog_add_file(struct catalog *c, const char *name, const char *path,
         item_free(i);
         return fault_set(why, e, "%.100s: %.130s", path, inner.text[0] ? inner.text : err_text(e));
     }
-    return add_item(c, i, out);
+    c->files[c->file_count++] = i;
+    *out = &i->entry;
+    return OK;
 }
 
-/* ---- fetched headers: <cache_dir>/headers/<model id> = tensor hash (32) || header ---- */
+/* ---- fetched headers ---- */
 
-static void write_header(const struct catalog *c, const struct catalog_entry *e)
+static void asked_for(struct catalog *c, struct item *i) { i->asked = ++c->clock; }
+
+static bool is_held(struct item *i) { return atomic_load_explicit(&i->holders, memory_order_acquire) > 0; }
+
+static void evict(struct catalog *c, uint32_t idx)
 {
-    char path[PATH_CHARS + HASH_HEX_CHARS + 24], temp[PATH_CHARS + HASH_HEX_CHARS + 32], hex[HASH_HEX_CHARS + 1];
-    if (!c->cache_dir[0])
-        return;
-    hash_format(&e->id, hex);
-    snprintf(path, sizeof path, "%s/headers", c->cache_dir);
-    mkdir(path, 0700);
-    snprintf(path, sizeof path, "%s/headers/%s", c->cache_dir, hex);
-    snprintf(temp, sizeof temp, "%s.new", path);
-    FILE *f = fopen(temp, "we");
-    if (!f)
-        return;                                        /* only a cache: without it the header is fetched again */
-    bool fine = fwrite(e->tensor_hash.b, 1, HASH_BYTES, f) == HASH_BYTES && fwrite(e->header.data, 1, e->header.len, f) == e->header.len;
-    fine = fclose(f) == 0 && fine;
-    if (!fine || rename(temp, path) != 0)
-        unlink(temp);
+    struct item *i = c->fetched[idx];
+    c->fetched[idx] = c->fetched[--c->fetched_count];
+    c->fetched_bytes -= i->entry.header.len;
+    item_free(i);
 }
 
-static enum err add_header(struct catalog *c, const char *name, const struct hash *id, const struct hash *tensor_hash,
-                           struct bytes header, const struct catalog_entry **out, struct fault *why)
+/* A place for a header of so many bytes, at the cost of those that nobody holds; false if too many are held. */
+static bool make_room(struct catalog *c, size_t bytes)
+{
+    while (c->fetched_count == CATALOG_FETCHED_MAX || c->fetched_bytes + bytes > CATALOG_FETCHED_BYTES_MAX) {
+        uint32_t oldest = CATALOG_FETCHED_MAX;
+        for (uint32_t i = 0; i < c->fetched_count; i++)
+            if (!is_held(c->fetched[i]) && (oldest == CATALOG_FETCHED_MAX || c->fetched[i]->asked < c->fetched[oldest]->asked))
+                oldest = i;
+        if (oldest == CATALOG_FETCHED_MAX)
+            return false;
+        evict(c, oldest);
+    }
+    return true;
+}
+
+static enum err open_header(struct item *i, struct bytes header, struct fault *why)
 {
     struct gguf g;
+    i->header = malloc(header.len ? header.len : 1);
+    if (!i->header)
+        return fault_set(why, ERR_MEMORY, "no memory for a model's header");
+    memcpy(i->header, header.data, header.len);
+    i->entry.header = bytes_of(i->header, header.len);
+    i->entry.holders = &i->holders;
+    enum err e = gguf_open(i->entry.header, true, &g, why);
+    if (e == OK) {
+        e = open_text_side(i, &g, NULL, why);
+        gguf_close(&g);
+    }
+    return e;
+}
+
+static enum err add_header(struct catalog *c, const struct hash *id, const struct hash *tensor_hash, struct bytes header,
+                           const struct catalog_entry **out, struct fault *why)
+{
     struct hash header_hash = model_header_hash(header), computed = model_id_of(&header_hash, tensor_hash);
     if (!hash_equal(&computed, id))
         return fault_set(why, ERR_MISMATCH, "the header does not belong to this model id");
+    if (header.len > HEADER_BYTES_MAX || !make_room(c, header.len))
+        return fault_set(why, ERR_FULL, "requests for too many different models are open; try again");
     struct item *i = calloc(1, sizeof *i);
-    if (!i || !(i->header = malloc(header.len ? header.len : 1))) {
-        item_free(i);
-        return ERR_MEMORY;
-    }
-    memcpy(i->header, header.data, header.len);
+    if (!i)
+        return fault_set(why, ERR_MEMORY, "no memory for a model's header");
     i->entry.id = *id;
     i->entry.header_hash = header_hash;
     i->entry.tensor_hash = *tensor_hash;
-    i->entry.header = bytes_of(i->header, header.len);
-    enum err e = gguf_open(i->entry.header, true, &g, why);
-    if (e == OK) {
-        e = open_text_side(i, &g, name, why);
-        gguf_close(&g);
-    }
+    enum err e = open_header(i, header, why);
     if (e != OK) {
         item_free(i);
         return e;
     }
-    return add_item(c, i, out);
+    asked_for(c, i);
+    c->fetched[c->fetched_count++] = i;
+    c->fetched_bytes += header.len;
+    *out = &i->entry;
+    return OK;
 }
 
-enum err catalog_add_header(struct catalog *c, const char *name, const struct hash *id, const struct hash *tensor_hash,
+enum err catalog_add_header(struct catalog *c, const struct hash *id, const struct hash *tensor_hash,
                             struct bytes header, const struct catalog_entry **out, struct fault *why)
 {
     *out = catalog_find(c, id);
     if (*out)
         return OK;
-    enum err e = add_header(c, name, id, tensor_hash, header, out, why);
-    if (e == OK)
-        write_header(c, *out);
+    enum err e = add_header(c, id, tensor_hash, header, out, why);
+    if (e == OK && c->headers_dir[0])
+        headercache_keep(c->headers_dir, id, tensor_hash, header);
     return e;
 }
 
-static void read_headers(struct catalog *c)
+static const struct catalog_entry *find_on_disk(struct catalog *c, const struct hash *id)
 {
-    char path[PATH_CHARS + 300];
-    snprintf(path, sizeof path, "%s/headers", c->cache_dir);
-    DIR *dir = opendir(path);
-    for (struct dirent *d; dir && (d = readdir(dir));) {
-        struct hash id, tensors;
-        struct modelfile f;
-        struct fault why;
-        const struct catalog_entry *entry;
-        if (hash_parse(d->d_name, &id) != OK)
-            continue;
-        snprintf(path, sizeof path, "%s/headers/%s", c->cache_dir, d->d_name);
-        if (modelfile_open(path, &f, &why) != OK)
-            continue;
-        bool good = false;
-        if (f.bytes.len > HASH_BYTES) {
-            memcpy(tensors.b, f.bytes.data, HASH_BYTES);
-            good = add_header(c, NULL, &id, &tensors, bytes_of(f.bytes.data + HASH_BYTES, f.bytes.len - HASH_BYTES), &entry, &why) == OK;
-        }
-        modelfile_close(&f);
-        if (!good)
-            unlink(path);                              /* a damaged cache entry is fetched again */
+    const struct catalog_entry *entry = NULL;
+    struct modelfile f;
+    struct hash tensors;
+    struct fault why;
+    if (!c->headers_dir[0] || headercache_open(c->headers_dir, id, &f) != OK)
+        return NULL;
+    enum err e = ERR_FORMAT;
+    if (f.bytes.len > HASH_BYTES) {
+        memcpy(tensors.b, f.bytes.data, HASH_BYTES);
+        e = add_header(c, id, &tensors, bytes_of(f.bytes.data + HASH_BYTES, f.bytes.len - HASH_BYTES), &entry, &why);
     }
-    if (dir)
-        closedir(dir);
+    modelfile_close(&f);
+    if (e != OK && e != ERR_FULL && e != ERR_MEMORY)
+        headercache_drop(c->headers_dir, id);          /* damaged: it is fetched again */
+    return entry;
 }
+
+const struct catalog_entry *catalog_find(struct catalog *c, const struct hash *id)
+{
+    for (uint32_t i = 0; i < c->file_count; i++)
+        if (hash_equal(&c->files[i]->entry.id, id))
+            return &c->files[i]->entry;
+    for (uint32_t i = 0; i < c->fetched_count; i++)
+        if (hash_equal(&c->fetched[i]->entry.id, id)) {
+            asked_for(c, c->fetched[i]);
+            return &c->fetched[i]->entry;
+        }
+    return find_on_disk(c, id);
+}
+
+uint32_t catalog_fetched(const struct catalog *c) { return c->fetched_count; }
+
+/* ---- open and close ---- */
 
 enum err catalog_open(const char *cache_dir, struct catalog **out)
 {
     struct catalog *c = calloc(1, sizeof *c);
     if (!c)
         return ERR_MEMORY;
-    pthread_mutex_init(&c->lock, NULL);
     if (cache_dir && strlen(cache_dir) < sizeof c->cache_dir) {
         memcpy(c->cache_dir, cache_dir, strlen(cache_dir) + 1);
-        read_headers(c);
+        snprintf(c->headers_dir, sizeof c->headers_dir, "%s/headers", cache_dir);
     }
     *out = c;
     return OK;
@@ -274,40 +309,17 @@ enum err catalog_open(const char *cache_dir, struct catalog **out)
 
 void catalog_close(struct catalog *c)
 {
-    for (uint32_t i = 0; i < c->count; i++)
-        item_free(c->items[i]);
-    pthread_mutex_destroy(&c->lock);
+    for (uint32_t i = 0; i < c->file_count; i++)
+        item_free(c->files[i]);
+    for (uint32_t i = 0; i < c->fetched_count; i++) {
+        ENSURE(!is_held(c->fetched[i]));
+        item_free(c->fetched[i]);
+    }
     free(c);
 }
 
-const struct catalog_entry *catalog_find(struct catalog *c, const struct hash *id)
+void catalog_on_progress(struct catalog *c, void (*progress)(void *ctx), void *ctx)
 {
-    const struct catalog_entry *best = NULL;
-    pthread_mutex_lock(&c->lock);
-    for (uint32_t i = 0; i < c->count; i++)
-        if (hash_equal(&c->items[i]->entry.id, id) && (!best || (!best->model && c->items[i]->entry.model)))
-            best = &c->items[i]->entry;
-    pthread_mutex_unlock(&c->lock);
-    return best;
-}
-
-const struct catalog_entry *catalog_find_name(struct catalog *c, const char *name)
-{
-    const struct catalog_entry *best = NULL;
-    pthread_mutex_lock(&c->lock);
-    for (uint32_t i = 0; i < c->count; i++)
-        if (strcmp(c->items[i]->entry.name, name) == 0 && (!best || (!best->model && c->items[i]->entry.model)))
-            best = &c->items[i]->entry;
-    pthread_mutex_unlock(&c->lock);
-    return best;
-}
-
-uint32_t catalog_list(struct catalog *c, const struct catalog_entry **out, uint32_t max)
-{
-    uint32_t n = 0;
-    pthread_mutex_lock(&c->lock);
-    for (; n < c->count && n < max; n++)
-        out[n] = &c->items[n]->entry;
-    pthread_mutex_unlock(&c->lock);
-    return n;
+    c->progress = progress;
+    c->progress_ctx = ctx;
 }

@@ -50,6 +50,8 @@ static void exchange_free(struct exchange *e)
 {
     api_request_fini(&e->request);
     answer_text_fini(&e->text);
+    if (e->entry)
+        catalog_release(e->entry);                     /* after the text, which reads its tokenizer */
     free(e->body);
     free(e->out.data);
     free(e);

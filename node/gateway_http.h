@@ -7,8 +7,8 @@
  *        --loop--> gateway_accepted, gateway_tokens*, gateway_done | gateway_failed
  *   client gone or stop string matched --> ASK_CANCEL          GET /tally/v1/..., /metrics --> ASK_QUERY --> gateway_reply
  *
- * Owns:    connections, their buffers, and copies of everything it is told. Borrows catalog entries (they live until the
- *          catalog closes).
+ * Owns:    connections, their buffers, and copies of everything it is told. Holds the catalog
+ *          entry of each open request (catalog_hold()).
  * Threads: gateway_open .. gateway_close and all calls below from the loop thread; one HTTP thread inside. `wake` is
  *          called on the HTTP thread after an ask was queued.
  * Effects: listens; heap bounded by connections x buffer limits.

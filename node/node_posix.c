@@ -64,6 +64,15 @@ static enum err open_store(struct node *n, struct fault *why)
     return e == OK ? OK : fault_set(why, e, "ledger in %s: %s", folder, err_text(e));
 }
 
+/* A large file takes minutes once. systemd waits for READY=1, or, after a restart, for the watchdog's word. */
+static void still_hashing(void *ctx)
+{
+    (void)ctx;
+    notify_systemd("EXTEND_TIMEOUT_USEC=60000000\nWATCHDOG=1");
+}
+
+_Static_assert((int)CONFIG_MODELS_MAX <= (int)CATALOG_FILES_MAX, "every configured model has a place in the catalog");
+
 static enum err open_catalog(struct node *n, struct fault *why)
 {
     char folder[CONFIG_PATH_CHARS + 16];
@@ -71,6 +80,8 @@ static enum err open_catalog(struct node *n, struct fault *why)
     enum err e = folder_create(folder, why);
     if (e == OK)
         e = catalog_open(folder, &n->catalog);
+    if (e == OK)
+        catalog_on_progress(n->catalog, still_hashing, NULL);
     for (uint32_t i = 0; e == OK && n->config->provide && i < n->config->model_count; i++) {
         struct node_model *m = &n->models[n->model_count];
         m->config = &n->config->models[i];
@@ -443,8 +454,19 @@ static int poll_timeout(const struct node *n)
         at = mono_min(at, mono_add_ms(now, 100));
     if (n->peers_written != overlay_counters(agent_overlay(n->agent))->peers_up)
         at = mono_min(at, mono_add_ms(n->peers_at, PEERSFILE_SETTLE_MS));
-    at = mono_min(at, mono_add_ms(now, 5000));         /* also feeds the watchdog */
+    if (n->watchdog_us)
+        at = mono_min(at, n->watchdog_at);
+    at = mono_min(at, mono_add_ms(now, 5000));
     return at.us <= now.us ? 0 : (int)((at.us - now.us + 999) / 1000);
+}
+
+static void turn_watchdog(struct node *n)
+{
+    struct mono now = mono_now();
+    if (!n->watchdog_us || !mono_reached(now, n->watchdog_at))
+        return;
+    notify_systemd("WATCHDOG=1");
+    n->watchdog_at = (struct mono){ now.us + n->watchdog_us };
 }
 
 /* The wake-up was read, and a queue may hold more than one turn takes. */
@@ -475,7 +497,7 @@ static void loop(struct node *n)
         node_waiting_tick(n);
         node_settle(n);
         peersfile_turn(n);
-        notify_systemd("WATCHDOG=1");
+        turn_watchdog(n);
         if (n->draining && (agent_drained(n->agent) || mono_reached(mono_now(), n->drain_until)))
             n->stopping = true;
     }
@@ -490,6 +512,7 @@ int node_run(const struct config *c, const struct supervised *s, struct passphra
     n->config = c;
     n->supervised = s;
     n->started = mono_now();
+    n->watchdog_us = notify_every_us();
     log_setup(c->log_level, strcmp(c->log_format, "json") == 0);
     enum err e = open_node(n, passphrase, &why);
     if (e != OK) {

@@ -76,6 +76,8 @@ struct node {
     struct held_list failed;                               /* performed, and found their link down: the overlay is told next */
     int wake_fd, signal_fd;
     struct bootstrap self;
+    uint64_t watchdog_us;                              /* how often systemd hears "WATCHDOG=1"; 0: not at all */
+    struct mono watchdog_at;
     struct mono started, peers_at;                         /* peers_at, peers_written: peersfile_posix.c */
     uint64_t peers_written;
     bool draining, stopping, runfile_is_ours, turn_was_full;
@@ -120,5 +122,7 @@ char *node_metrics_text(struct node *n);
 enum err runfile_write(struct node *n, struct fault *why) MUST_CHECK;
 void runfile_remove(struct node *n);
 void notify_systemd(const char *state);                    /* "READY=1"; nothing without $NOTIFY_SOCKET */
+/* How often systemd wants to hear from us: a third of $WATCHDOG_USEC; 0 if it does not. */
+uint64_t notify_every_us(void);
 
 #endif

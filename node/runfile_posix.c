@@ -61,3 +61,10 @@ void notify_systemd(const char *state)
     sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(where)));
     close(fd);
 }
+
+uint64_t notify_every_us(void)
+{
+    const char *text = getenv("WATCHDOG_USEC");
+    uint64_t us;
+    return text && decimal_parse(text, 0, &us) == OK ? us / 3 : 0;
+}

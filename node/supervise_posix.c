@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EXIT_OS_ERROR = 71, RESTART_MS_MIN = 200, RESTART_MS_MAX = 30 * 1000, STEADY_MS = 60 * 1000 };
+enum { EXIT_OS_ERROR = 71, RESTART_MS_MIN = 200, STEADY_MS = 60 * 1000 };
 
 static const int forwarded[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
 
@@ -143,7 +143,7 @@ static void supervisor_init(struct supervisor *s, const struct supervise *cfg)
     if (s->cfg.restart_ms_min == 0)
         s->cfg.restart_ms_min = RESTART_MS_MIN;
     if (s->cfg.restart_ms_max == 0)
-        s->cfg.restart_ms_max = RESTART_MS_MAX;
+        s->cfg.restart_ms_max = SUPERVISE_RESTART_MS_MAX;
     if (s->cfg.steady_ms == 0)
         s->cfg.steady_ms = STEADY_MS;
     sigemptyset(&s->watched);

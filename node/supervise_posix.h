@@ -27,13 +27,14 @@
 
 enum {
     SUPERVISE_EXIT_AGAIN = 75,            /* EX_TEMPFAIL: the worker asks to be started again */
+    SUPERVISE_RESTART_MS_MAX = 10 * 1000, /* a third of the unit's WatchdogSec: nobody tells systemd that we live while we wait */
     SUPERVISE_MEMORY_MIB_DEFAULT = 4096,  /* heap of a worker without its engines: 256 peers x about 5 MiB at worst, and room */
 };
 
 struct supervise {
     uint64_t memory_bytes_max;            /* 0: no cap */
     bool memory_is_total;                 /* the worker may not raise it */
-    uint32_t restart_ms_min, restart_ms_max;   /* 0: 200 and 30,000 */
+    uint32_t restart_ms_min, restart_ms_max;   /* 0: 200 and SUPERVISE_RESTART_MS_MAX */
     uint32_t steady_ms;                   /* a worker that ran this long was healthy: the pause starts small again. 0: 60,000 */
     uint32_t restarts_max;                /* give up after this many in a row without being steady; 0: never */
     void (*on_restart)(void *ctx, int signal, int exit_code, uint32_t restarts, uint32_t pause_ms);   /* for the log; may be NULL */

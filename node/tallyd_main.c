@@ -176,6 +176,7 @@ static void say_restart(void *ctx, int signal, int exit_code, uint32_t restarts,
 {
     (void)ctx;
     log_event(LOG_WARN, "restarting", "signal=%d exit=%d restarts=%u pause_ms=%u", signal, exit_code, restarts, pause_ms);
+    notify_systemd("WATCHDOG=1");                      /* the worker cannot say it; the pause is a third of the watchdog at most */
 }
 
 int main(int argc, char **argv)

@@ -7,5 +7,6 @@ tm_test(NAME test_memory_cap SOURCES unit/test_memory_cap.c LINK tm_shell tm_tes
 tm_test(NAME test_effects SOURCES unit/test_effects.c LINK tm_shell)
 target_link_options(test_effects PRIVATE -Wl,--wrap=agent_next -Wl,--wrap=node_handle -Wl,--wrap=transport_dial
                     -Wl,--wrap=transport_send -Wl,--wrap=transport_hangup)
+tm_test(NAME test_catalog SOURCES unit/test_catalog.c LINK tm_shell tm_test_gguf)
 tm_fuzz(NAME fuzz_api SOURCES fuzz/fuzz_api.c LINK tm_shell)
 tm_test(NAME test_gateway SOURCES unit/test_gateway.c LINK tm_shell tm_test_gguf LABELS "unit;shell")

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -242,6 +243,22 @@ static void a_total_is_a_total(void **state)
 }
 #endif
 
+/* systemd hears nothing while we wait, but for the moment when the wait begins. */
+static void the_longest_pause_is_well_inside_the_watchdog(void **state)
+{
+    (void)state;
+    char line[200];
+    unsigned watchdog_s = 0;
+    FILE *f = fopen("node/tallyd.service.in", "r");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f))
+        if (sscanf(line, "WatchdogSec=%u", &watchdog_s) == 1)
+            break;
+    fclose(f);
+    assert_true(watchdog_s > 0);
+    assert_in_range(SUPERVISE_RESTART_MS_MAX, 1000, watchdog_s * 1000 / 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +266,7 @@ int main(void)
         cmocka_unit_test(ends_are_final),
         cmocka_unit_test(asking_for_another_go_is_limited),
         cmocka_unit_test(the_pause_doubles),
+        cmocka_unit_test(the_longest_pause_is_well_inside_the_watchdog),
         cmocka_unit_test(signals_are_passed_on),
         cmocka_unit_test(a_worker_that_was_asked_to_go_stays_gone),
         cmocka_unit_test(no_orphan_survives),
