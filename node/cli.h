@@ -24,7 +24,7 @@ enum exit_code {
 
 struct cli {
     char data_dir[CONFIG_PATH_CHARS];
-    char api[320];                 /* empty: from run.json, else http://127.0.0.1:8600 */
+    char api[320];                 /* empty: from run.json; where there is no node's folder, http://127.0.0.1:8600 */
     const char *api_key;           /* $TALLY_API_KEY */
     bool json, tty, colour, yes;
     struct passphrase passphrase;  /* --passphrase-fd, or asked for when a key turns out to be locked */

@@ -1,9 +1,11 @@
 /* cli_node_curl.c - commands that ask a running node: status, peers, models, offers, run. */
 #include <curl/curl.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "node/cli.h"
@@ -22,6 +24,18 @@ const char *cli_api(struct cli *c)
     json_decref(j);
     return c->api;
 }
+
+/* A node's own folder without an address: it is not running, and whoever listens at the usual port is somebody else. */
+static bool is_stopped(struct cli *c)
+{
+    char run[CONFIG_PATH_CHARS + 16], pow[CONFIG_PATH_CHARS + 16];
+    struct stat st;
+    snprintf(run, sizeof run, "%s/run.json", c->data_dir);
+    snprintf(pow, sizeof pow, "%s/node.pow", c->data_dir);
+    return !c->api[0] && stat(run, &st) != 0 && errno == ENOENT && stat(pow, &st) == 0;
+}
+
+static int say_stopped(const struct cli *c) { return cli_fail(EXIT_NO_NODE, "tallyd is not running with %s", c->data_dir); }
 
 static size_t collect(char *data, size_t size, size_t n, void *ctx)
 {
@@ -65,6 +79,8 @@ static int get_json(struct cli *c, const char *path, json_t **out)
     struct curl_slist *headers = NULL;
     struct text t = { 0 };
     long status = 0;
+    if (is_stopped(c))
+        return say_stopped(c);
     CURL *h = open_request(c, path, &headers);
     if (!h)
         return cli_fail(EXIT_FAILED, "libcurl does not start");
@@ -422,7 +438,7 @@ int cmd_run(struct cli *c)
     json_t *question = build_question(c, &headers);
     if (!question)
         return cli_fail(EXIT_USAGE, "usage: tally run MODEL \"QUESTION\" (tally help run)");
-    int rc = ask(c, question, headers);
+    int rc = is_stopped(c) ? say_stopped(c) : ask(c, question, headers);
     json_decref(question);
     return rc;
 }
