@@ -37,3 +37,9 @@ bool address_advertised(const char *configured, const char *listen, char out[HOS
     snprintf(out, HOST_CHARS_MAX + 1, "127.0.0.1");
     return false;
 }
+
+void address_text(const char *host, uint16_t port, char out[ADDRESS_TEXT_CHARS])
+{
+    bool brackets = strchr(host, ':') != NULL;
+    snprintf(out, ADDRESS_TEXT_CHARS, "%s%s%s:%u", brackets ? "[" : "", host, brackets ? "]" : "", port);
+}

@@ -60,6 +60,8 @@ struct wallet {
     struct store *store;
     struct ledger ledger;
 };
+/* identity_glance(), which asks for the passphrase at the terminal if there is no other way. */
+enum err cli_glance(struct cli *c, struct identity_glance *out, struct fault *why);
 int wallet_open(struct cli *c, bool with_secrets, struct wallet *out);   /* EXIT_FINE or what cli_fail() gave */
 void wallet_close(struct wallet *w);
 /* A receipt by id prefix, or a job by terms hash (64 digits); *terms names the job. ERR_NOT_FOUND, ERR_EXISTS. */

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "node/address_posix.h"
 #include "node/cli.h"
 
 struct text { char *data; size_t len; };
@@ -123,7 +124,7 @@ int cmd_status(struct cli *c)
 {
     json_t *j, *m;
     size_t i;
-    char credits[AMOUNT_CHARS_MAX + 1];
+    char credits[AMOUNT_CHARS_MAX + 1], address[ADDRESS_TEXT_CHARS];
     int rc = get_json(c, "/tally/v1/status", &j);
     if (rc != EXIT_FINE)
         return rc;
@@ -131,9 +132,10 @@ int cmd_status(struct cli *c)
         cli_print_json(j);
         return EXIT_FINE;
     }
-    printf("%snode     %.16s%s  %s%s%s\nnetwork  %s\naddress  %s:%" PRIu64 "\npeers    %" PRIu64 "\nuptime   %" PRIu64 " s\n", cli_bold(c), text_of(j, "id"),
+    address_text(text_of(j, "host"), (uint16_t)number_of(j, "port"), address);
+    printf("%snode     %.16s%s  %s%s%s\nnetwork  %s\naddress  %s\npeers    %" PRIu64 "\nuptime   %" PRIu64 " s\n", cli_bold(c), text_of(j, "id"),
            cli_plain(c), strcmp(text_of(j, "state"), "ready") == 0 ? cli_green(c) : cli_dim(c), text_of(j, "state"), cli_plain(c), text_of(j, "network"),
-           text_of(j, "host"), number_of(j, "port"), number_of(j, "peers"), number_of(j, "uptime_ms") / 1000);
+           address, number_of(j, "peers"), number_of(j, "uptime_ms") / 1000);
     json_array_foreach(json_object_get(j, "models"), i, m)
         printf("model    %s (%.12s) on %s: %" PRIu64 " tokens/s prefill, %" PRIu64 " decode, context %" PRIu64 "\n", text_of(m, "name"), text_of(m, "id"),
                text_of(m, "backend"), number_of(m, "prefill_millitokens_s") / 1000, number_of(m, "decode_millitokens_s") / 1000, number_of(m, "context"));
@@ -161,8 +163,8 @@ int cmd_peers(struct cli *c)
     }
     printf("%s%-16s  %-28s %9s  %-8s %s%s\n", cli_bold(c), "NODE", "ADDRESS", "RTT", "DIALLED", "OWNER", cli_plain(c));
     json_array_foreach(json_object_get(j, "peers"), i, p) {
-        char address[300];
-        snprintf(address, sizeof address, "%s:%" PRIu64, text_of(p, "host"), number_of(p, "port"));
+        char address[ADDRESS_TEXT_CHARS];
+        address_text(text_of(p, "host"), (uint16_t)number_of(p, "port"), address);
         printf("%.16s  %-28s %6.2f ms  %-8s %.16s\n", text_of(p, "id"), address, (double)number_of(p, "rtt_us") / 1000.0,
                json_is_true(json_object_get(p, "outbound")) ? "by us" : "by them", text_of(p, "owner"));
     }
@@ -436,9 +438,14 @@ int cmd_run(struct cli *c)
 {
     struct curl_slist *headers = NULL;
     json_t *question = build_question(c, &headers);
+    if (question && is_stopped(c)) {
+        json_decref(question);
+        curl_slist_free_all(headers);
+        return say_stopped(c);
+    }
     if (!question)
         return cli_fail(EXIT_USAGE, "usage: tally run MODEL \"QUESTION\" (tally help run)");
-    int rc = is_stopped(c) ? say_stopped(c) : ask(c, question, headers);
+    int rc = ask(c, question, headers);
     json_decref(question);
     return rc;
 }

@@ -115,7 +115,7 @@ int cmd_init(struct cli *c)
     if (isatty(2))
         fputs("\r\033[K", stderr);
     if (e == OK)
-        e = identity_glance(c->data_dir, &g, &why);
+        e = cli_glance(c, &g, &why);
     if (e != OK)
         return cli_fail(cli_code_of(e), "%s", why.text[0] ? why.text : err_text(e));
     struct node_id id = node_id_of(&g.node);
@@ -134,7 +134,7 @@ static int show_keys(struct cli *c)
     struct identity_glance g;
     struct fault why = { { 0 } };
     char node[2 * PUBKEY_BYTES + 1], owner[2 * PUBKEY_BYTES + 1] = "", id[HASH_HEX_CHARS + 1], net[2 * NET_ID_BYTES + 1], until[24];
-    enum err e = identity_glance(c->data_dir, &g, &why);
+    enum err e = cli_glance(c, &g, &why);
     if (e != OK)
         return cli_fail(e == ERR_NOT_FOUND ? EXIT_NO_NODE : cli_code_of(e), "%s", why.text);
     struct node_id n = node_id_of(&g.node);
@@ -263,7 +263,7 @@ static void check_files(struct doctor *d, struct identity_glance *g, bool *has_i
 {
     struct stat st;
     struct fault why = { { 0 } };
-    enum err e = identity_glance(d->c->data_dir, g, &why);
+    enum err e = cli_glance(d->c, g, &why);
     *has_identity = e == OK;
     if (e != OK) {
         say(d, BAD, "identity", "%s", why.text);

@@ -10,6 +10,18 @@
 #include "ledger/bundle.h"
 #include "ledger/store_lmdb.h"
 #include "node/cli.h"
+#include "node/values_jansson.h"
+
+static bool ask_passphrase(struct cli *c)
+{
+    return isatty(0) && passphrase_ask("passphrase of the key files: ", &c->passphrase) == OK && c->passphrase.text[0];
+}
+
+enum err cli_glance(struct cli *c, struct identity_glance *out, struct fault *why)
+{
+    enum err e = identity_glance(c->data_dir, passphrase_text(&c->passphrase), out, why);
+    return e == ERR_LOCKED && ask_passphrase(c) ? identity_glance(c->data_dir, c->passphrase.text, out, why) : e;
+}
 
 int wallet_open(struct cli *c, bool with_secrets, struct wallet *w)
 {
@@ -17,10 +29,10 @@ int wallet_open(struct cli *c, bool with_secrets, struct wallet *w)
     struct fault why = { { 0 } };
     struct ledger_recovery recovery;
     memset(w, 0, sizeof *w);
-    enum err e = identity_glance(c->data_dir, &w->who, &why);
+    enum err e = cli_glance(c, &w->who, &why);
     if (e == OK && with_secrets) {
         e = identity_load(c->data_dir, &w->who.net, passphrase_text(&c->passphrase), NULL, &w->identity, &why);
-        if (e == ERR_LOCKED && isatty(0) && passphrase_ask("passphrase of the key files: ", &c->passphrase) == OK && c->passphrase.text[0])
+        if (e == ERR_LOCKED && ask_passphrase(c))
             e = identity_load(c->data_dir, &w->who.net, c->passphrase.text, NULL, &w->identity, &why);
         w->has_identity = e == OK;
     }
@@ -63,27 +75,6 @@ enum err wallet_find(struct wallet *w, const char *text, struct hash *terms, str
     if (e == OK)
         *terms = id;
     return e;
-}
-
-static json_t *amount_json(uint64_t v)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%" PRIu64, v);
-    return json_string(text);
-}
-
-static json_t *hash_json(const struct hash *h)
-{
-    char hex[HASH_HEX_CHARS + 1];
-    hash_format(h, hex);
-    return json_string(hex);
-}
-
-static json_t *key_json(const struct pubkey *k)
-{
-    char hex[2 * PUBKEY_BYTES + 1];
-    pubkey_format(k, hex);
-    return json_string(hex);
 }
 
 static json_t *receipt_json(const struct receipt_view *v, const struct job *job)

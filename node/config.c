@@ -195,8 +195,23 @@ void config_defaults(struct config *c)
         ENSURE(set_field(&keys[i], c, keys[i].value, &why) == OK);
 }
 
+/* "NAME.KEY" of a model: a name may have dots in it, a key has none, so the last dot parts them. */
+static enum err set_in_model(struct config *c, const char *text, const char *value, struct config_fault *why)
+{
+    char name[CONFIG_WORD_CHARS + 1];
+    const char *dot = strrchr(text, '.');
+    if (!dot || dot == text || (size_t)(dot - text) >= sizeof name) {
+        snprintf(why->text, sizeof why->text, "model.%.80s: wants model.NAME.KEY", text);
+        return ERR_CONFIG;
+    }
+    snprintf(name, sizeof name, "%.*s", (int)(dot - text), text);
+    return config_set_model(c, name, dot + 1, value, why);
+}
+
 enum err config_set(struct config *c, const char *key, const char *value, struct config_fault *why)
 {
+    if (strncmp(key, "model.", 6) == 0)
+        return set_in_model(c, key + 6, value, why);
     for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
         size_t n = strlen(keys[i].section);
         const char *rest = key;
@@ -229,16 +244,23 @@ static struct config_model *model_section(struct config *c, const char *name)
 
 enum err config_set_model(struct config *c, const char *name, const char *key, const char *value, struct config_fault *why)
 {
+    uint32_t count = c->model_count;
     struct config_model *m = model_section(c, name);
     if (!m) {
         snprintf(why->text, sizeof why->text, "model \"%.64s\": not a short name, or more than %d models", name, CONFIG_MODELS_MAX);
         return ERR_CONFIG;
     }
+    enum err e = ERR_NOT_FOUND;
     for (size_t i = 0; i < ARRAY_COUNT(model_keys); i++)
         if (strcmp(model_keys[i].key, key) == 0)
-            return set_field(&model_keys[i], m, value, why);
-    snprintf(why->text, sizeof why->text, "model.%.64s: there is no key \"%.64s\"", name, key);
-    return ERR_CONFIG;
+            e = set_field(&model_keys[i], m, value, why);
+    if (e == ERR_NOT_FOUND)
+        snprintf(why->text, sizeof why->text, "model.%.64s: there is no key \"%.64s\"", name, key);
+    if (e != OK && c->model_count > count) {
+        *m = (struct config_model){ { 0 } };               /* a section does not begin with a mistake */
+        c->model_count = count;
+    }
+    return e == OK ? OK : ERR_CONFIG;
 }
 
 static void upper_copy(char *out, const char *text)
@@ -336,7 +358,8 @@ void config_example(void (*line)(void *, const char *), void *to)
         }
         example_key(&keys[i], open[0] ? "    " : "", line, to);
     }
-    line(to, "}\n\n# One section per model this node serves; the title is the name clients use.");
+    line(to, "}\n\n# One section per model this node serves; the title is the name clients use. No environment, but");
+    line(to, "# --set model.NAME.key=value overrides one key, and --set model.NAME.path=FILE adds a model.");
     line(to, "# model \"tally-tales\" {");
     for (size_t i = 0; i < ARRAY_COUNT(model_keys); i++)
         example_key(&model_keys[i], "#     ", line, to);

@@ -4,6 +4,8 @@
  * environment names and the --set flag are all made from it, so none can be undocumented.
  *
  * Order, last wins: built-in default, file, environment TALLY_SECTION_KEY, flag --set section.key=value.
+ * Keys of a model section have a flag, --set model.NAME.key=value, which also adds a model, but no environment name: model
+ * names have dots, dashes and capitals, which no name of an environment variable keeps apart.
  * Owns:    strings inside the struct; no heap.
  * Threads: filled once at start, then read-only.
  * Effects: none here; config_confuse.c reads the file.
@@ -69,7 +71,7 @@ struct config_fault { char text[CONFIG_FAULT_CHARS]; };
 
 void config_defaults(struct config *c);
 
-/* Sets one key ("listen.port", "network") from text. ERR_CONFIG with a sentence that names the key and what it wants. */
+/* Sets one key ("listen.port", "network", "model.NAME.slots": a model that is not there yet begins) from text. ERR_CONFIG with a sentence that names the key and what it wants. */
 enum err config_set(struct config *c, const char *key, const char *value, struct config_fault *why) MUST_CHECK;
 /* One key of a model section. */
 enum err config_set_model(struct config *c, const char *name, const char *key, const char *value, struct config_fault *why) MUST_CHECK;

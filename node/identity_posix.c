@@ -237,7 +237,7 @@ static enum err glance_net(const char *data_dir, struct net_id *out, struct faul
     return OK;
 }
 
-enum err identity_glance(const char *data_dir, struct identity_glance *out, struct fault *why)
+enum err identity_glance(const char *data_dir, const char *passphrase, struct identity_glance *out, struct fault *why)
 {
     char path[PATH_CHARS];
     uint8_t buf[CERT_BYTES_MAX];
@@ -259,7 +259,7 @@ enum err identity_glance(const char *data_dir, struct identity_glance *out, stru
     } else {
         struct key_seed seed;
         struct secret_key key;
-        if ((e = seed_load(data_dir, "node.key", NULL, &seed, why)) != OK)
+        if ((e = seed_load(data_dir, "node.key", passphrase, &seed, why)) != OK)
             return e;
         key_from_seed(&seed, &key, &g.node);
         key_fini(&key);

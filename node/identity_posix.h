@@ -42,15 +42,16 @@ enum err identity_load(const char *data_dir, const struct net_id *net, const cha
                        struct identity *out, struct fault *why) MUST_CHECK;
 void identity_fini(struct identity *id);
 
-/* What can be said without any secret: network id from node.pow, node key from owner.cert (or node.key when it has no
- * passphrase), owner. For wallet commands, which must work while keys are locked. ERR_NOT_FOUND, ERR_LOCKED, ERR_CORRUPT. */
+/* What can be said with as little as possible: network id from node.pow, node key and owner from owner.cert. Wallet commands
+ * therefore work while keys are locked. Without a certificate node.key has to be opened; passphrase NULL: there is none.
+ * ERR_NOT_FOUND, ERR_LOCKED, ERR_PASSPHRASE, ERR_CORRUPT. */
 struct identity_glance {
     struct net_id net;
     struct pubkey node;
     struct cert cert;
     bool has_cert;
 };
-enum err identity_glance(const char *data_dir, struct identity_glance *out, struct fault *why) MUST_CHECK;
+enum err identity_glance(const char *data_dir, const char *passphrase, struct identity_glance *out, struct fault *why) MUST_CHECK;
 
 /* Makes a folder and its parents, 0700. */
 enum err folder_create(const char *path, struct fault *why) MUST_CHECK;

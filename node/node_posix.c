@@ -503,6 +503,15 @@ static void loop(struct node *n)
     }
 }
 
+static void say_started(const struct node *n)
+{
+    char mesh[ADDRESS_TEXT_CHARS], api[ADDRESS_TEXT_CHARS];
+    address_text(n->self.host, n->self.port, mesh);
+    address_text(n->config->api_host, gateway_port(n->gateway), api);
+    log_event(LOG_INFO, "started", "network=%s mesh=%s api=http://%s restarts=%u", n->config->network, mesh, api,
+              n->supervised ? n->supervised->restarts : 0);
+}
+
 int node_run(const struct config *c, const struct supervised *s, struct passphrase *passphrase)
 {
     static struct node node;                           /* one node per process; too large for a stack */
@@ -522,8 +531,7 @@ int node_run(const struct config *c, const struct supervised *s, struct passphra
         bool passing = e == ERR_IO || e == ERR_DISK_FULL || e == ERR_MEMORY;
         return passing && s && s->restarts > 0 ? SUPERVISE_EXIT_AGAIN : NODE_EXIT_CONFIG;
     }
-    log_event(LOG_INFO, "started", "network=%s mesh=%s:%u api=http://%s:%u restarts=%u", c->network, n->self.host, n->self.port,
-              c->api_host, gateway_port(n->gateway), s ? s->restarts : 0);
+    say_started(n);
     notify_systemd("READY=1");
     loop(n);
     if (n->broken != OK)

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "node/address_posix.h"
 #include "node/node_posix.h"
 
 static void path_of(const struct node *n, char out[CONFIG_PATH_CHARS + 16])
@@ -17,13 +18,15 @@ static void path_of(const struct node *n, char out[CONFIG_PATH_CHARS + 16])
 
 enum err runfile_write(struct node *n, struct fault *why)
 {
-    char path[CONFIG_PATH_CHARS + 16], temp[CONFIG_PATH_CHARS + 24], boot[BOOTSTRAP_CHARS_MAX + 1], id[HASH_HEX_CHARS + 1], api[320];
+    char path[CONFIG_PATH_CHARS + 16], temp[CONFIG_PATH_CHARS + 24], boot[BOOTSTRAP_CHARS_MAX + 1], id[HASH_HEX_CHARS + 1];
+    char address[ADDRESS_TEXT_CHARS], api[ADDRESS_TEXT_CHARS + 8];
     struct node_id self = node_id_of(&n->identity.node_public);
     path_of(n, path);
     snprintf(temp, sizeof temp, "%s.new", path);
     bootstrap_format(&n->self, boot);
     hash_format(&self.h, id);
-    snprintf(api, sizeof api, "http://%s:%u", n->config->api_host, gateway_port(n->gateway));
+    address_text(n->config->api_host, gateway_port(n->gateway), address);
+    snprintf(api, sizeof api, "http://%s", address);
     json_t *j = json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:s}", "pid", (int)getpid(), "network", n->config->network, "id", id,
                           "api", api, "host", n->self.host, "port", n->self.port, "bootstrap", boot);
     mode_t old = umask(0077);

@@ -1,7 +1,4 @@
-/* status_jansson.c - what a node says about itself, as JSON: status, peers, models, offers. Schema: docs/api.md.
- *
- * Unsigned 64-bit amounts are strings, because JSON readers round large numbers.
- */
+/* status_jansson.c - what a node says about itself, as JSON: status, peers, models, offers. Schema: docs/api.md. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -9,27 +6,7 @@
 #include <string.h>
 
 #include "node/node_posix.h"
-
-static json_t *u64(uint64_t v)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%" PRIu64, v);
-    return json_string(text);
-}
-
-static json_t *hex_hash(const struct hash *h)
-{
-    char hex[HASH_HEX_CHARS + 1];
-    hash_format(h, hex);
-    return json_string(hex);
-}
-
-static json_t *hex_key(const struct pubkey *k)
-{
-    char hex[2 * PUBKEY_BYTES + 1];
-    pubkey_format(k, hex);
-    return json_string(hex);
-}
+#include "node/values_jansson.h"
 
 static char *finish_json(json_t *j)
 {
@@ -52,11 +29,11 @@ static json_t *served_models(struct node *n)
     for (uint32_t i = 0; i < n->model_count; i++) {
         const struct node_model *m = &n->models[i];
         json_array_append_new(list, json_pack("{s:s, s:o, s:b, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
-            "name", m->entry->name, "id", hex_hash(&m->entry->id), "ready", m->ready, "backend", m->ready ? m->speed.text : "",
+            "name", m->entry->name, "id", hash_json(&m->entry->id), "ready", m->ready, "backend", m->ready ? m->speed.text : "",
             "context", (int)m->speed.context, "slots", (int)m->config->slots,
-            "prefill_millitokens_s", u64(m->speed.prefill_millitokens_s), "decode_millitokens_s", u64(m->speed.decode_millitokens_s),
-            "price_input", u64(m->config->price_input), "price_cached", u64(m->config->price_cached),
-            "price_output", u64(m->config->price_output)));
+            "prefill_millitokens_s", amount_json(m->speed.prefill_millitokens_s), "decode_millitokens_s", amount_json(m->speed.decode_millitokens_s),
+            "price_input", amount_json(m->config->price_input), "price_cached", amount_json(m->config->price_cached),
+            "price_output", amount_json(m->config->price_output)));
     }
     return list;
 }
@@ -72,23 +49,23 @@ char *node_status_json(struct node *n)
     enum err e = ledger_totals(agent_ledger(n->agent), &t);
     const char *state = n->draining ? "draining" : node_is_ready(n) ? "ready" : agent_joined(n->agent) ? "loading" : "joining";
     json_t *j = json_pack("{s:s, s:s, s:o, s:o, s:s, s:s, s:i, s:s, s:i, s:I, s:o}",
-        "version", TALLY_VERSION, "network", n->config->network, "id", hex_hash(&self.h), "key", hex_key(&n->identity.node_public),
+        "version", TALLY_VERSION, "network", n->config->network, "id", hash_json(&self.h), "key", key_json(&n->identity.node_public),
         "state", state, "host", n->self.host, "port", n->self.port, "bootstrap", boot,
         "peers", (int)overlay_peer_count(agent_overlay(n->agent)),
         "uptime_ms", (json_int_t)mono_ms_between(n->started, mono_now()), "models", served_models(n));
     if (!j)
         return NULL;
     if (n->identity.has_cert)
-        json_object_set_new(j, "owner", hex_key(&n->identity.owner_public));
+        json_object_set_new(j, "owner", key_json(&n->identity.owner_public));
     json_object_set_new(j, "restarts", json_integer(n->supervised ? n->supervised->restarts : 0));
     json_object_set_new(j, "jobs", json_pack("{s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o}",
-        "open_provider", (int)c->jobs_open_provider, "open_requester", (int)c->jobs_open_requester, "served", u64(c->jobs_served),
-        "requested", u64(c->requests), "local", u64(c->requests_local), "failed", u64(c->requests_failed),
-        "failovers", u64(c->failovers), "tokens_out", u64(c->tokens_out)));
+        "open_provider", (int)c->jobs_open_provider, "open_requester", (int)c->jobs_open_requester, "served", amount_json(c->jobs_served),
+        "requested", amount_json(c->requests), "local", amount_json(c->requests_local), "failed", amount_json(c->requests_failed),
+        "failovers", amount_json(c->failovers), "tokens_out", amount_json(c->tokens_out)));
     if (e == OK)
         json_object_set_new(j, "ledger", json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}",
-            "receipts", u64(t.receipts), "jobs", u64(t.jobs), "earned_pico", u64(t.earned.v), "earned_pending_pico", u64(t.earned_pending.v),
-            "spent_pico", u64(t.spent.v), "spent_pending_pico", u64(t.spent_pending.v)));
+            "receipts", amount_json(t.receipts), "jobs", amount_json(t.jobs), "earned_pico", amount_json(t.earned.v), "earned_pending_pico", amount_json(t.earned_pending.v),
+            "spent_pico", amount_json(t.spent.v), "spent_pending_pico", amount_json(t.spent_pending.v)));
     return finish_json(j);
 }
 
@@ -98,11 +75,11 @@ char *node_peers_json(struct node *n)
     struct overlay_peer p;
     size_t cursor = 0;
     while (overlay_peer_each(agent_overlay(n->agent), &cursor, &p)) {
-        json_t *j = json_pack("{s:o, s:s, s:i, s:i, s:b, s:I}", "id", hex_hash(&p.record->id.h), "host", p.record->at.host,
+        json_t *j = json_pack("{s:o, s:s, s:i, s:i, s:b, s:I}", "id", hash_json(&p.record->id.h), "host", p.record->at.host,
                               "port", p.record->at.port, "rtt_us", (int)p.rtt_us, "outbound", p.outbound,
                               "up_ms", (json_int_t)mono_ms_between(p.up_since, mono_now()));
         if (j && p.record->has_cert)
-            json_object_set_new(j, "owner", hex_key(&p.record->cert.owner));
+            json_object_set_new(j, "owner", key_json(&p.record->cert.owner));
         json_array_append_new(list, j);
     }
     return finish_json(json_pack("{s:o}", "peers", list));
@@ -131,11 +108,11 @@ char *node_models_json(struct node *n)
         struct overlay_peer p;
         bool linked = overlay_peer_find(agent_overlay(n->agent), &a.node.id, &p);
         json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:b, s:i, s:s, s:s, s:i, s:i, s:i, s:o, s:o, s:o, s:s, s:s, s:o, s:i}",
-            "model", a.model_name, "model_id", hex_hash(&a.model), "provider", hex_hash(&a.node.id.h),
+            "model", a.model_name, "model_id", hash_json(&a.model), "provider", hash_json(&a.node.id.h),
             "self", node_id_equal(&self, &a.node.id), "context", (int)a.context_tokens, "backend", a.backend, "device", a.device,
             "slots", (int)a.slots, "prefill_millitokens_s", (int)a.prefill_mtps, "decode_millitokens_s", (int)a.decode_mtps,
-            "price_input", u64(a.prices.input), "price_cached", u64(a.prices.cached_input), "price_output", u64(a.prices.output),
-            "jurisdiction", a.jurisdiction, "tier", tier_name(a.tier), "energy_mj_per_1k", u64(a.energy_mj_per_1000),
+            "price_input", amount_json(a.prices.input), "price_cached", amount_json(a.prices.cached_input), "price_output", amount_json(a.prices.output),
+            "jurisdiction", a.jurisdiction, "tier", tier_name(a.tier), "energy_mj_per_1k", amount_json(a.energy_mj_per_1000),
             "rtt_us", linked ? (int)p.rtt_us : 0));
     }
     return finish_json(json_pack("{s:o}", "adverts", list));
@@ -148,8 +125,8 @@ char *node_offers_json(struct node *n)
     json_t *list = json_array();
     for (uint32_t i = 0; i < count; i++)
         json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:I, s:i, s:i, s:b, s:b, s:s}",
-            "model_id", hex_hash(&offers[i].model), "requester", hex_key(&offers[i].requester),
-            "price_input_max", u64(offers[i].price_input_max), "price_output_max", u64(offers[i].price_output_max),
+            "model_id", hash_json(&offers[i].model), "requester", key_json(&offers[i].requester),
+            "price_input_max", amount_json(offers[i].price_input_max), "price_output_max", amount_json(offers[i].price_output_max),
             "age_ms", (json_int_t)offers[i].age_ms, "output_max", (int)offers[i].output_max, "prompt_tokens", (int)offers[i].prompt_count,
             "gossiped", offers[i].gossiped, "bid", offers[i].bid, "declined", offers[i].bid ? "" : err_text(offers[i].declined)));
     return finish_json(json_pack("{s:o}", "offers", list));
@@ -159,9 +136,9 @@ char *node_offers_json(struct node *n)
 static json_t *openai_model(const struct advert *a)
 {
     return json_pack("{s:s, s:s, s:i, s:s, s:i, s:i, s:o, s:{s:o, s:o, s:o}}", "id", a->model_name, "object", "model", "created", 0,
-                     "owned_by", "tallymesh", "context_length", (int)a->context_tokens, "providers", 1, "model_id", hex_hash(&a->model),
-                     "pricing", "input_micro_per_million", u64(a->prices.input), "cached_micro_per_million", u64(a->prices.cached_input),
-                     "output_micro_per_million", u64(a->prices.output));
+                     "owned_by", "tallymesh", "context_length", (int)a->context_tokens, "providers", 1, "model_id", hash_json(&a->model),
+                     "pricing", "input_micro_per_million", amount_json(a->prices.input), "cached_micro_per_million", amount_json(a->prices.cached_input),
+                     "output_micro_per_million", amount_json(a->prices.output));
 }
 
 char *node_openai_models_json(struct node *n, const char *name, unsigned *status)

@@ -19,7 +19,7 @@ static const char usage[] =
     "usage: tallyd [-c FILE] [-d DIR] [--set KEY=VALUE]... [--passphrase-fd N] [--check] [--print-config] [--version]\n"
     "  -c, --config FILE     configuration (default: DATA_DIR/tallyd.conf if there, else /etc/tallymesh/tallyd.conf)\n"
     "  -d, --data-dir DIR    same as --set data_dir=DIR\n"
-    "      --set KEY=VALUE   override one key, for instance --set listen.port=7601\n"
+    "      --set KEY=VALUE   override one key, for instance --set listen.port=7601; of a model: --set model.NAME.slots=8\n"
     "      --passphrase-fd N read the key files' passphrase from descriptor N; without it from the systemd credential\n"
     "                        \"passphrase\", or it is asked for at the terminal\n"
     "      --check           read the configuration, say what is wrong with it, exit\n"
@@ -104,6 +104,11 @@ static enum err apply_sets(struct config *c, const struct arguments *a, struct c
         const char *eq = strchr(a->sets[i], '=');
         snprintf(key, sizeof key, "%.*s", (int)(eq - a->sets[i]), a->sets[i]);
         e = config_set(c, key, eq + 1, why);
+        if (e != OK) {
+            char told[CONFIG_FAULT_CHARS];
+            memcpy(told, why->text, sizeof told);
+            snprintf(why->text, sizeof why->text, "--set %.80s: %.200s", key, told);
+        }
     }
     return e;
 }

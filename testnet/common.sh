@@ -26,7 +26,7 @@ tally_of() { local n=$1; shift; "$bin/tally" -d "$(state)/$n" "$@"; }
 # HTTP status of a path at a node's endpoint, by bash alone.
 http_status() {
     local api=$1 path=$2 host port line
-    host=${api#http://}; port=${host##*:}; host=${host%:*}
+    host=${api#http://}; port=${host##*:}; host=${host%:*}; host=${host#[}; host=${host%]}
     exec 3<>"/dev/tcp/$host/$port" || return 1
     printf 'GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n' "$path" >&3
     read -r -t 5 line <&3

@@ -71,4 +71,15 @@ tally key passwd --passphrase-fd 3 --new-passphrase-fd 4 3<<<"open barley" 4<<<"
 p=$!; spare_pids+=($p)
 started "after a change"
 ended $p "after a change"
+
+# The wallet asks for it only where there is no certificate to tell whose ledger it is.
+tally balance >/dev/null </dev/null || fail "the wallet wants a passphrase although the certificate names the node"
+mv "$dir/owner.cert" "$scratch/owner.cert"
+tally balance >/dev/null 2>&1 </dev/null
+expect "exit code of the wallet without certificate and passphrase" $? 7
+for command in balance receipts "key show" doctor; do
+    tally $command --passphrase-fd 3 >"$scratch/out" 2>&1 </dev/null 3<<<"once upon" || { cat "$scratch/out"; fail "tally $command without a certificate"; }
+done
+tally balance --passphrase-fd 3 >/dev/null 2>&1 </dev/null 3<<<"open barley"
+expect "exit code of the wallet with a wrong passphrase" $? 7
 echo "passphrase: descriptor, credential, terminal, restart and change"

@@ -97,6 +97,31 @@ static void environment_overrides_file_and_flags_override_both(void **state)
     assert_non_null(strstr(why.text, "TALLY_API_PORT"));
 }
 
+static void keys_of_models_can_be_set_one_by_one(void **state)
+{
+    struct config c;
+    struct config_fault why;
+    (void)state;
+    assert_ok(load(&c, "model \"a.b-1\" {\n path = \"/m\"\n slots = 2\n}\n", &why));
+    assert_ok(config_set(&c, "model.a.b-1.price_output", "0.5", &why));
+    assert_int_equal(c.model_count, 1);
+    assert_int_equal(c.models[0].price_output, 500000);
+    assert_int_equal(c.models[0].slots, 2);
+    assert_ok(config_set(&c, "model.new.path", "/n", &why));    /* another one, with defaults */
+    assert_int_equal(c.model_count, 2);
+    assert_string_equal(c.models[1].path, "/n");
+    assert_int_equal(c.models[1].slots, 4);
+    assert_ok(config_validate(&c, &why));
+    static const char *const wrong[] = { "model.", "model.x", "model..slots", "model.new.", "model.new.slot", "model.a b.slots", "model.new.slots.x" };
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        struct config before = c;
+        assert_err(config_set(&c, wrong[i], "1", &why), ERR_CONFIG);
+        assert_true(strncmp(why.text, "model", 5) == 0);
+        assert_memory_equal(&before, &c, sizeof c);
+    }
+    assert_err(config_set(&c, "model.new.slots", "many", &why), ERR_CONFIG);
+}
+
 static void relations_are_checked(void **state)
 {
     struct config c;
@@ -160,7 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(file_sets_keys_and_models), cmocka_unit_test(refusals_name_file_line_and_wish),
-        cmocka_unit_test(environment_overrides_file_and_flags_override_both), cmocka_unit_test(relations_are_checked),
+        cmocka_unit_test(environment_overrides_file_and_flags_override_both), cmocka_unit_test(keys_of_models_can_be_set_one_by_one), cmocka_unit_test(relations_are_checked),
         cmocka_unit_test(the_printed_example_is_the_defaults), cmocka_unit_test(decimals_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
