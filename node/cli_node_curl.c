@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "node/address_posix.h"
 #include "node/cli.h"
@@ -310,11 +311,12 @@ static void print_summary(struct run *r)
     char cost[AMOUNT_CHARS_MAX + 1];
     size_t i;
     json_t *receipt, *tally = json_object_get(r->usage, "tally");
+    bool dim = isatty(2);                              /* the answer may go to a terminal and this to a file, or the other way */
     clock_gettime(CLOCK_MONOTONIC, &now);
     double total = since(&r->from, &now), first = r->has_first ? since(&r->from, &r->first) : total;
     uint64_t out = number_of(r->usage, "completion_tokens");
     cli_format_credits(number_of(tally, "cost_pico"), cost);
-    fprintf(stderr, "%s%" PRIu64 " + %" PRIu64 " tokens, first after %.0f ms, %.0f tokens/s, ", r->c->tty ? cli_dim(r->c) : "", number_of(r->usage, "prompt_tokens"), out,
+    fprintf(stderr, "%s%" PRIu64 " + %" PRIu64 " tokens, first after %.0f ms, %.0f tokens/s, ", dim ? cli_dim(r->c) : "", number_of(r->usage, "prompt_tokens"), out,
             first * 1000, total > first && out > 1 ? (double)(out - 1) / (total - first) : 0.0);
     if (json_is_true(json_object_get(tally, "local")))
         fputs("answered by this node: free, no receipt", stderr);
@@ -322,7 +324,7 @@ static void print_summary(struct run *r)
         fprintf(stderr, "%s credits, receipt", cost);
     json_array_foreach(json_object_get(tally, "receipts"), i, receipt)
         fprintf(stderr, " %.16s", json_string_value(receipt));
-    fprintf(stderr, "%s\n", r->c->tty ? cli_plain(r->c) : "");
+    fprintf(stderr, "%s\n", dim ? cli_plain(r->c) : "");
 }
 
 static int run_error(struct run *r, long status)

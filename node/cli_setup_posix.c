@@ -20,9 +20,11 @@
 /* ---- init ---- */
 
 struct init_options {
-    const char *network, *listen, *bootstraps[CONFIG_BOOTSTRAPS_MAX], *models[CONFIG_MODELS_MAX];
+    const char *network, *bootstraps[CONFIG_BOOTSTRAPS_MAX], *models[CONFIG_MODELS_MAX];
     uint64_t pow_bits;
     unsigned bootstrap_count, model_count;
+    char listen_host[HOST_CHARS_MAX + 1];              /* empty: not given */
+    uint64_t listen_port;
 };
 
 static void show_pow(void *ctx, uint64_t tries)
@@ -32,15 +34,28 @@ static void show_pow(void *ctx, uint64_t tries)
         fprintf(stderr, "\rproof of work for this identity: %" PRIu64 " million tries", tries / 1000000);
 }
 
+/* HOST:PORT; an IPv6 address in brackets. */
+static bool parse_listen(const char *text, struct init_options *o)
+{
+    const char *colon = strrchr(text, ':');
+    size_t n = colon ? (size_t)(colon - text) : 0;
+    bool brackets = n > 2 && text[0] == '[' && text[n - 1] == ']';
+    if (!colon || n - 2 * brackets > HOST_CHARS_MAX || decimal_parse(colon + 1, 0, &o->listen_port) != OK || o->listen_port > 65535)
+        return false;
+    snprintf(o->listen_host, sizeof o->listen_host, "%.*s", (int)(n - 2 * brackets), text + brackets);
+    return host_is_valid(o->listen_host) && brackets == (strchr(o->listen_host, ':') != NULL);
+}
+
 static int parse_init(struct cli *c, struct init_options *o)
 {
     const char *v;
     for (int i = 1; i < c->argc; i++) {
         if ((v = cli_option(c, &i, "--network")))
             o->network = v;
-        else if ((v = cli_option(c, &i, "--listen")))
-            o->listen = v;
-        else if ((v = cli_option(c, &i, "--pow-bits"))) {
+        else if ((v = cli_option(c, &i, "--listen"))) {
+            if (!parse_listen(v, o))
+                return cli_fail(EXIT_USAGE, "--listen wants HOST:PORT, for instance 0.0.0.0:7600 or [::]:7600");
+        } else if ((v = cli_option(c, &i, "--pow-bits"))) {
             if (decimal_parse(v, 0, &o->pow_bits) != OK || o->pow_bits > 40)
                 return cli_fail(EXIT_USAGE, "--pow-bits wants a number up to 40");
         } else if ((v = cli_option(c, &i, "--bootstrap"))) {
@@ -69,29 +84,25 @@ static void write_models(FILE *f, const struct init_options *o)
     }
 }
 
-static int write_config(struct cli *c, const struct init_options *o)
+/* *written is false if there was one, which is kept. */
+static int write_config(struct cli *c, const struct init_options *o, const char *path, bool *written)
 {
-    char path[CONFIG_PATH_CHARS + 16];
-    snprintf(path, sizeof path, "%s/tallyd.conf", c->data_dir);
     FILE *f = fopen(path, "wxe");
-    if (!f && errno == EEXIST) {
-        printf("config   %s (kept as it was)\n", path);
+    *written = f != NULL;
+    if (!f && errno == EEXIST)
         return EXIT_FINE;
-    }
     if (!f)
         return cli_fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
-    const char *colon = o->listen ? strrchr(o->listen, ':') : NULL;
     fprintf(f, "# tallyd --print-config shows every key.\nnetwork = \"%s\"\npow_bits = %" PRIu64 "\ndata_dir = \"%s\"\n", o->network, o->pow_bits, c->data_dir);
     fprintf(f, "bootstrap = {");
     for (unsigned i = 0; i < o->bootstrap_count; i++)
         fprintf(f, "%s\"%s\"", i ? ", " : "", o->bootstraps[i]);
     fprintf(f, "}\n");
-    if (colon)
-        fprintf(f, "listen {\n    host = \"%.*s\"\n    port = %s\n}\n", (int)(colon - o->listen), o->listen, colon + 1);
+    if (o->listen_host[0])
+        fprintf(f, "listen {\n    host = \"%s\"\n    port = %" PRIu64 "\n}\n", o->listen_host, o->listen_port);
     write_models(f, o);
     if (fclose(f) != 0)
         return cli_fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
-    printf("config   %s\n", path);
     return EXIT_FINE;
 }
 
@@ -100,7 +111,8 @@ int cmd_init(struct cli *c)
     struct init_options o = { .network = "public", .pow_bits = 22 };
     struct identity_glance g;
     struct fault why = { { 0 } };
-    char full[CONFIG_PATH_CHARS * 2], hex[2 * PUBKEY_BYTES + 1];
+    char full[CONFIG_PATH_CHARS * 2], hex[2 * PUBKEY_BYTES + 1], path[CONFIG_PATH_CHARS + 16];
+    bool written;
     int rc = parse_init(c, &o);
     if (rc != EXIT_FINE)
         return rc;
@@ -120,10 +132,17 @@ int cmd_init(struct cli *c)
         return cli_fail(cli_code_of(e), "%s", why.text[0] ? why.text : err_text(e));
     struct node_id id = node_id_of(&g.node);
     hash_format(&id.h, hex);
-    printf("node     %s\nnetwork  %s\nkeys     %s (owner.key may be moved to a safe place)\n", hex, o.network, c->data_dir);
-    rc = write_config(c, &o);
-    if (rc == EXIT_FINE)
-        printf("next     tallyd -d %s\n", c->data_dir);
+    snprintf(path, sizeof path, "%s/tallyd.conf", c->data_dir);
+    rc = write_config(c, &o, path, &written);
+    if (rc != EXIT_FINE)
+        return rc;
+    if (c->json) {
+        cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:b}", "node_id", hex, "network", o.network, "data_dir", c->data_dir,
+                                 "config", path, "config_written", written));
+        return rc;
+    }
+    printf("node     %s\nnetwork  %s\nkeys     %s (owner.key may be moved to a safe place)\nconfig   %s%s\nnext     tallyd -d %s\n", hex, o.network,
+           c->data_dir, path, written ? "" : " (kept as it was)", c->data_dir);
     return rc;
 }
 

@@ -257,7 +257,7 @@ enum err config_set_model(struct config *c, const char *name, const char *key, c
     if (e == ERR_NOT_FOUND)
         snprintf(why->text, sizeof why->text, "model.%.64s: there is no key \"%.64s\"", name, key);
     if (e != OK && c->model_count > count) {
-        *m = (struct config_model){ { 0 } };               /* a section does not begin with a mistake */
+        memset(m, 0, sizeof *m);                           /* a section does not begin with a mistake */
         c->model_count = count;
     }
     return e == OK ? OK : ERR_CONFIG;
@@ -306,6 +306,8 @@ enum err config_validate(const struct config *c, struct config_fault *why)
         return complain(why, "log.level: wants error, warn, info or debug");
     if (strcmp(c->log_format, "text") != 0 && strcmp(c->log_format, "json") != 0)
         return complain(why, "log.format: wants text or json");
+    if (c->memory_mb > 0 && c->memory_mb < CONFIG_MEMORY_MIB_MIN)
+        return complain(why, "limits.memory_mb: a node needs 64 MiB for itself (0: no total)");
     if (!c->data_dir[0])
         return complain(why, "data_dir: must not be empty");
     if (strcmp(c->api_host, "127.0.0.1") != 0 && strcmp(c->api_host, "::1") != 0 && strcmp(c->api_host, "localhost") != 0 &&

@@ -19,6 +19,7 @@
 enum {
     CONFIG_PATH_CHARS = 400, CONFIG_MODELS_MAX = 16, CONFIG_BOOTSTRAPS_MAX = 16, CONFIG_WORD_CHARS = 64,
     CONFIG_FAULT_CHARS = 300,
+    CONFIG_MEMORY_MIB_MIN = 64,                        /* tables, stacks and sockets of a node without models; half of it does not start */
 };
 
 struct config_model {

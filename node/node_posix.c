@@ -213,9 +213,9 @@ static enum err make_room(struct node *n, const struct config_model *m, uint64_t
         return OK;                                     /* nobody set a cap */
     if (n->config->memory_mb == 0)
         supervise_memory_raise(bytes);
-    else if (n->engine_bytes > (uint64_t)n->config->memory_mb << 20)
-        return fault_set(why, ERR_CONFIG, "model %s: the engines need %llu MiB (fewer slots or a shorter context need less), limits.memory_mb allows %u",
-                         m->name, (unsigned long long)(n->engine_bytes >> 20), n->config->memory_mb);
+    else if (n->engine_bytes > (uint64_t)(n->config->memory_mb - CONFIG_MEMORY_MIB_MIN) << 20)
+        return fault_set(why, ERR_CONFIG, "model %s: engines need %llu MiB (less with fewer slots or a shorter context) and the node %d; limits.memory_mb allows %u",
+                         m->name, (unsigned long long)(n->engine_bytes >> 20), CONFIG_MEMORY_MIB_MIN, n->config->memory_mb);
     return OK;
 }
 

@@ -214,7 +214,8 @@ int main(int argc, char **argv)
     c.argc = argc - 1;
     c.argv = argv + 1;
     c.tty = isatty(1);
-    c.colour = c.tty && !getenv("NO_COLOR") && !(getenv("TERM") && strcmp(getenv("TERM"), "dumb") == 0);
+    const char *no_color = getenv("NO_COLOR");         /* no-color.org: present and not empty */
+    c.colour = c.tty && !(no_color && no_color[0]) && !(getenv("TERM") && strcmp(getenv("TERM"), "dumb") == 0);
     c.api_key = getenv("TALLY_API_KEY");
     int rc = take_globals(&c);
     if (rc >= 0)

@@ -13,7 +13,7 @@ add_executable(slow_tallyd ${CMAKE_SOURCE_DIR}/node/tallyd_main.c e2e/slow_tally
 target_link_libraries(slow_tallyd PRIVATE tm_shell)
 target_link_options(slow_tallyd PRIVATE -Wl,--wrap=engine_step)
 
-foreach(script pidfile systemd openai_client failover cheats crash testnets two_machines passphrase)
+foreach(script pidfile systemd operator openai_client failover cheats crash testnets two_machines passphrase)
   tm_script(NAME e2e_${script} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/${script}.sh LABELS e2e)
 endforeach()
 
