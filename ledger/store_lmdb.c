@@ -56,7 +56,7 @@ static enum err err_of(int rc)
     switch (rc) {
     case MDB_SUCCESS: return OK;
     case MDB_NOTFOUND: return ERR_NOT_FOUND;
-    case MDB_MAP_FULL: case MDB_TXN_FULL: case ENOSPC: case EDQUOT: return ERR_DISK_FULL;
+    case MDB_MAP_FULL: case MDB_TXN_FULL: case ENOSPC: case EDQUOT: case EFBIG: return ERR_DISK_FULL;
     case MDB_INVALID: case MDB_CORRUPTED: case MDB_PAGE_NOTFOUND: return ERR_CORRUPT;
     case MDB_VERSION_MISMATCH: case MDB_INCOMPATIBLE: return ERR_VERSION;
     case MDB_READERS_FULL: return ERR_FULL;

@@ -50,6 +50,7 @@ static enum err open_signals(struct node *n, struct fault *why)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);                          /* a limit on the size of files is a write that fails, like a full disk */
     pthread_sigmask(SIG_BLOCK, &set, NULL);            /* before any thread exists, so that all inherit it */
     n->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     n->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -145,6 +146,12 @@ static enum err open_transport(struct node *n, struct fault *why)
     return OK;
 }
 
+/* What worked before a restart may work again; on the first start it is the set-up that is wrong. */
+static bool is_passing(enum err e) { return e == ERR_IO || e == ERR_DISK_FULL || e == ERR_MEMORY; }
+
+/* LMDB calls a write that was cut short an I/O error, and that is what the first write onto a full disk is. */
+static const char *fault_of_disk(enum err e) { return e == ERR_IO ? "writing failed; is the disk full?" : err_text(e); }
+
 static enum err open_agent(struct node *n, struct fault *why)
 {
     struct agent_config c = {
@@ -173,6 +180,8 @@ static enum err open_agent(struct node *n, struct fault *why)
     if (e != OK) {
         free(n->agent);
         n->agent = NULL;
+        if (is_passing(e))
+            return fault_set(why, e, "%.150s/ledger: %s", n->config->data_dir, fault_of_disk(e));
         return fault_set(why, e, "the ledger or identity does not fit this node: %s", err_text(e));
     }
     return OK;
@@ -280,7 +289,7 @@ static enum err open_node(struct node *n, struct passphrase *passphrase, struct 
     if (e == OK) {
         node_take_effects(n);
         node_settle(n);
-        e = n->broken == OK ? runfile_write(n, why) : fault_set(why, n->broken, "the ledger cannot be written: %s", err_text(n->broken));
+        e = n->broken == OK ? runfile_write(n, why) : fault_set(why, n->broken, "%.150s/ledger: %s", n->config->data_dir, fault_of_disk(n->broken));
     }
     return e;
 }
@@ -527,15 +536,13 @@ int node_run(const struct config *c, const struct supervised *s, struct passphra
     if (e != OK) {
         log_event(LOG_ERROR, "start_failed", "%s", why.text[0] ? why.text : err_text(e));
         close_node(n);
-        /* What worked before the restart may work again; on the first start it is the set-up that is wrong. */
-        bool passing = e == ERR_IO || e == ERR_DISK_FULL || e == ERR_MEMORY;
-        return passing && s && s->restarts > 0 ? SUPERVISE_EXIT_AGAIN : NODE_EXIT_CONFIG;
+        return is_passing(e) && s && s->restarts > 0 ? SUPERVISE_EXIT_AGAIN : NODE_EXIT_CONFIG;
     }
     say_started(n);
     notify_systemd("READY=1");
     loop(n);
     if (n->broken != OK)
-        log_event(LOG_ERROR, "ledger_failed", "%s: nothing was promised in this turn; stopping to reopen", err_text(n->broken));
+        log_event(LOG_ERROR, "ledger_failed", "%s/ledger: %s; nothing was promised in this turn; stopping to reopen", c->data_dir, fault_of_disk(n->broken));
     else
         log_event(LOG_INFO, "stopped", "drained=%s", agent_drained(n->agent) ? "yes" : "no");
     e = n->broken;

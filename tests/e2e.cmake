@@ -17,6 +17,8 @@ foreach(script pidfile systemd operator openai_client failover cheats crash test
   tm_script(NAME e2e_${script} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/${script}.sh LABELS e2e)
 endforeach()
 
+tm_script(NAME e2e_full_disk COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/full_disk.sh LABELS e2e TIMEOUT 300)
+
 # The threads of the shell (HTTP, watcher, worker, loop) under whatever sanitizer this build has, with a model so small
 # that the sanitizer's slowness does not matter.
 add_executable(make_tiny_gguf make_tiny_gguf.c)
