@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum kind { TEXT, WORD, HOST, PORT, UINT, FLAG, PRICE, CREDITS, TIER, COUNTRY, BOOTSTRAP };
+enum kind { TEXT, WORD, HOST, ADDRESS, PORT, UINT, FLAG, PRICE, CREDITS, TIER, COUNTRY, BOOTSTRAP };
 
 struct key {
     const char *section, *key;
@@ -22,7 +22,7 @@ static const struct key keys[] = {
     { "", "pow_bits", UINT, AT_MAX(pow_bits, 40), "22", "Proof of work an identity needs in this network: 22 public, 8 on testnets." },
     { "", "bootstrap", BOOTSTRAP, AT(bootstrap), "", "Where to join: strings from other operators (`tally key bootstrap`)." },
     { "", "owner_cert", TEXT, AT(owner_cert), "", "Certificate of the owner key for this node; empty: <data_dir>/owner.cert if present." },
-    { "listen", "host", HOST, AT(listen_host), "0.0.0.0", "Address the mesh socket binds." },
+    { "listen", "host", ADDRESS, AT(listen_host), "0.0.0.0", "Address the mesh socket binds: IPv4 or IPv6, no name." },
     { "listen", "port", PORT, AT(listen_port), "7600", "TCP port of the mesh socket; 0 takes a free one." },
     { "listen", "advertise", HOST, AT(advertise_host), "", "Host name or address other nodes dial; empty: listen.host, if that can be dialled." },
     { "api", "host", HOST, AT(api_host), "127.0.0.1", "Address of the OpenAI-compatible endpoint. Anything but loopback wants api.key_file." },
@@ -139,16 +139,25 @@ static enum err set_number(const struct key *k, void *field, const char *value, 
     return OK;
 }
 
+/* Of valid hosts those with a colon are IPv6; and no name may look like an IPv4 address. */
+bool config_is_address(const char *host)
+{
+    return host_is_valid(host) && (strchr(host, ':') || strspn(host, "0123456789.") == strlen(host));
+}
+
 static enum err set_text(const struct key *k, char *field, const char *value, struct config_fault *why)
 {
+    bool is_country = strlen(value) == 2 && value[0] >= 'A' && value[0] <= 'Z' && value[1] >= 'A' && value[1] <= 'Z';
+    if (k->kind == COUNTRY && !is_country)
+        return refuse(why, k, value, "a jurisdiction: the two capital letters of a country (ISO 3166), for instance DE; ZZ says nothing");
     if (strlen(value) >= k->cap)
         return refuse(why, k, value, "short enough");
     if (k->kind == WORD && !is_word(value))
         return refuse(why, k, value, "a word of letters, digits, '.', '_' and '-'");
     if (k->kind == HOST && value[0] && !host_is_valid(value))
         return refuse(why, k, value, "a host name or address");
-    if (k->kind == COUNTRY && (strlen(value) != 2 || value[0] < 'A' || value[0] > 'Z' || value[1] < 'A' || value[1] > 'Z'))
-        return refuse(why, k, value, "two capital letters");
+    if (k->kind == ADDRESS && !config_is_address(value))
+        return refuse(why, k, value, "an IPv4 or IPv6 address (0.0.0.0: every one of this machine)");
     memcpy(field, value, strlen(value) + 1);
     return OK;
 }
@@ -160,6 +169,7 @@ static enum err set_field(const struct key *k, void *base, const char *value, st
     case TEXT:
     case WORD:
     case HOST:
+    case ADDRESS:
     case COUNTRY:
         return set_text(k, field, value, why);
     case PORT:
@@ -242,15 +252,22 @@ static struct config_model *model_section(struct config *c, const char *name)
     return m;
 }
 
+enum err config_begin_model(struct config *c, const char *name, struct config_fault *why)
+{
+    if (model_section(c, name))
+        return OK;
+    snprintf(why->text, sizeof why->text, "model \"%.64s\": not a short name, or more than %d models", name, CONFIG_MODELS_MAX);
+    return ERR_CONFIG;
+}
+
 enum err config_set_model(struct config *c, const char *name, const char *key, const char *value, struct config_fault *why)
 {
     uint32_t count = c->model_count;
+    enum err e = config_begin_model(c, name, why);
+    if (e != OK)
+        return e;
     struct config_model *m = model_section(c, name);
-    if (!m) {
-        snprintf(why->text, sizeof why->text, "model \"%.64s\": not a short name, or more than %d models", name, CONFIG_MODELS_MAX);
-        return ERR_CONFIG;
-    }
-    enum err e = ERR_NOT_FOUND;
+    e = ERR_NOT_FOUND;
     for (size_t i = 0; i < ARRAY_COUNT(model_keys); i++)
         if (strcmp(model_keys[i].key, key) == 0)
             e = set_field(&model_keys[i], m, value, why);

@@ -74,11 +74,15 @@ void config_defaults(struct config *c);
 
 /* Sets one key ("listen.port", "network", "model.NAME.slots": a model that is not there yet begins) from text. ERR_CONFIG with a sentence that names the key and what it wants. */
 enum err config_set(struct config *c, const char *key, const char *value, struct config_fault *why) MUST_CHECK;
+/* A model section by this name is there, with defaults. */
+enum err config_begin_model(struct config *c, const char *name, struct config_fault *why) MUST_CHECK;
 /* One key of a model section. */
 enum err config_set_model(struct config *c, const char *name, const char *key, const char *value, struct config_fault *why) MUST_CHECK;
 /* Applies every TALLY_SECTION_KEY found by `lookup` (getenv in the shell). */
 enum err config_environment(struct config *c, char *(*lookup)(const char *name), struct config_fault *why) MUST_CHECK;
-/* Relations between keys; call last. */
+/* True for an IPv4 or IPv6 literal: what a socket can be bound to. */
+bool config_is_address(const char *host);
+/* Relations between keys; call last. What this machine and folder make of it: setup_posix.h. */
 enum err config_validate(const struct config *c, struct config_fault *why) MUST_CHECK;
 
 /* The documented example, line by line. */

@@ -58,6 +58,13 @@ static void refusals_name_file_line_and_wish(void **state)
         { "model \"m\" {\n price_output = 1.0000001\n}\n", "decimal number" },
         { "model \"m\" {\n slots = 65\n}\n", "within range" },
         { "log {\n level = \"loud\n", "" },             /* an unfinished string */
+        { "provider {\n jurisdiction = \"GERMANY\"\n}\n", "two capital letters of a country (ISO 3166), for instance DE" },
+        { "provider {\n jurisdiction = \"germany\"\n}\n", "two capital letters of a country" },
+        { "listen {\n host = \"foo\"\n}\n", ":2: listen.host: \"foo\" is not an IPv4 or IPv6 address" },
+        { "network = \"x\"\nlisten {\n port = 1\n", "ends inside \"listen {\": a closing brace is missing" },
+        { "listen {", "ends inside \"listen {\"" },
+        { "model \"m\" {\n path = \"/x\"\n", "ends inside \"model {\"" },
+        { "model \"two words\" {\n}\n", "not a short name" },
     };
     struct config c;
     struct config_fault why;
@@ -138,6 +145,9 @@ static void relations_are_checked(void **state)
     config_defaults(&c);
     assert_ok(config_set_model(&c, "m", "slots", "2", &why));
     assert_err(config_validate(&c, &why), ERR_CONFIG);         /* no path */
+    assert_ok(load(&c, "model \"m\" { }\n", &why));
+    assert_err(config_validate(&c, &why), ERR_CONFIG);
+    assert_non_null(strstr(why.text, "model \"m\": path is missing"));
 }
 
 static void append(void *to, const char *text)
