@@ -1,6 +1,7 @@
 /* asks_posix.c - what clients ask of the loop: which model is meant, run this, stop that, tell me your state. */
 #include "node/node_posix.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,6 +150,15 @@ void node_header_failed(struct node *n, const struct agent_effect *e)
     }
 }
 
+static void reply_ready(struct node *n, struct client_id client)
+{
+    char why[NODE_WHY_CHARS], text[NODE_WHY_CHARS + 16];
+    bool ready = node_is_ready(n);
+    node_why_not_ready(n, why);
+    snprintf(text, sizeof text, ready ? "ready\n" : "not ready: %s\n", why);
+    gateway_reply(n->gateway, client, ready ? 200 : 503, "text/plain", text);
+}
+
 static void answer_query(struct node *n, const struct gateway_ask *a)
 {
     char *body = NULL;
@@ -175,8 +185,7 @@ static void answer_query(struct node *n, const struct gateway_ask *a)
         body = node_metrics_text(n);
         break;
     case QUERY_READY:
-        status = node_is_ready(n) ? 200 : 503;
-        gateway_reply(n->gateway, a->client, status, "text/plain", status == 200 ? "ready\n" : "not ready\n");
+        reply_ready(n, a->client);
         return;
     }
     if (!body)

@@ -82,5 +82,9 @@ int cmd_doctor(struct cli *c);
 
 /* The address of the node's endpoint. */
 const char *cli_api(struct cli *c);
+/* A node's own folder without an address: it is not running, and whoever listens at the usual port is somebody else. */
+bool cli_is_stopped(const struct cli *c);
+/* GETs a document; EXIT_FINE and *out, or what cli_fail() gave. */
+int cli_get_json(struct cli *c, const char *path, json_t **out);
 
 #endif

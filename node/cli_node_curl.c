@@ -27,8 +27,7 @@ const char *cli_api(struct cli *c)
     return c->api;
 }
 
-/* A node's own folder without an address: it is not running, and whoever listens at the usual port is somebody else. */
-static bool is_stopped(struct cli *c)
+bool cli_is_stopped(const struct cli *c)
 {
     char run[CONFIG_PATH_CHARS + 16], pow[CONFIG_PATH_CHARS + 16];
     struct stat st;
@@ -75,13 +74,12 @@ static int no_node(struct cli *c, CURLcode rc)
     return cli_fail(EXIT_NO_NODE, "no node answers at %s (%s); is tallyd running with this data folder (%s)?", cli_api(c), curl_easy_strerror(rc), c->data_dir);
 }
 
-/* GETs a document; EXIT_FINE and *out, or what cli_fail() gave. */
-static int get_json(struct cli *c, const char *path, json_t **out)
+int cli_get_json(struct cli *c, const char *path, json_t **out)
 {
     struct curl_slist *headers = NULL;
     struct text t = { 0 };
     long status = 0;
-    if (is_stopped(c))
+    if (cli_is_stopped(c))
         return say_stopped(c);
     CURL *h = open_request(c, path, &headers);
     if (!h)
@@ -126,7 +124,7 @@ int cmd_status(struct cli *c)
     json_t *j, *m;
     size_t i;
     char credits[AMOUNT_CHARS_MAX + 1], address[ADDRESS_TEXT_CHARS];
-    int rc = get_json(c, "/tally/v1/status", &j);
+    int rc = cli_get_json(c, "/tally/v1/status", &j);
     if (rc != EXIT_FINE)
         return rc;
     if (c->json) {
@@ -137,6 +135,8 @@ int cmd_status(struct cli *c)
     printf("%snode     %.16s%s  %s%s%s\nnetwork  %s\naddress  %s\npeers    %" PRIu64 "\nuptime   %" PRIu64 " s\n", cli_bold(c), text_of(j, "id"),
            cli_plain(c), strcmp(text_of(j, "state"), "ready") == 0 ? cli_green(c) : cli_dim(c), text_of(j, "state"), cli_plain(c), text_of(j, "network"),
            address, number_of(j, "peers"), number_of(j, "uptime_ms") / 1000);
+    if (text_of(j, "reason")[0])
+        printf("why      %s\n", text_of(j, "reason"));
     json_array_foreach(json_object_get(j, "models"), i, m)
         printf("model    %s (%.12s) on %s: %" PRIu64 " tokens/s prefill, %" PRIu64 " decode, context %" PRIu64 "\n", text_of(m, "name"), text_of(m, "id"),
                text_of(m, "backend"), number_of(m, "prefill_millitokens_s") / 1000, number_of(m, "decode_millitokens_s") / 1000, number_of(m, "context"));
@@ -155,7 +155,7 @@ int cmd_peers(struct cli *c)
 {
     json_t *j, *p;
     size_t i;
-    int rc = get_json(c, "/tally/v1/peers", &j);
+    int rc = cli_get_json(c, "/tally/v1/peers", &j);
     if (rc != EXIT_FINE)
         return rc;
     if (c->json) {
@@ -177,7 +177,7 @@ int cmd_models(struct cli *c)
 {
     json_t *j, *a;
     size_t i;
-    int rc = get_json(c, "/tally/v1/models", &j);
+    int rc = cli_get_json(c, "/tally/v1/models", &j);
     if (rc != EXIT_FINE)
         return rc;
     if (c->json) {
@@ -204,7 +204,7 @@ int cmd_offers(struct cli *c)
 {
     json_t *j, *o;
     size_t i;
-    int rc = get_json(c, "/tally/v1/offers", &j);
+    int rc = cli_get_json(c, "/tally/v1/offers", &j);
     if (rc != EXIT_FINE)
         return rc;
     if (c->json) {
@@ -440,7 +440,7 @@ int cmd_run(struct cli *c)
 {
     struct curl_slist *headers = NULL;
     json_t *question = build_question(c, &headers);
-    if (question && is_stopped(c)) {
+    if (question && cli_is_stopped(c)) {
         json_decref(question);
         curl_slist_free_all(headers);
         return say_stopped(c);

@@ -1,20 +1,15 @@
-/* cli_setup_posix.c - `tally init`, `tally key`, `tally doctor`: this machine's own affairs. */
+/* cli_setup_posix.c - `tally init`, `tally key`: this machine's own keys and configuration. */
 #include <errno.h>
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "crypto/keyfile_posix.h"
-#include "kernels/backend.h"
-#include "kernels/engine.h"
-#include "ledger/store_lmdb.h"
-#include "node/catalog_posix.h"
 #include "node/cli.h"
 
 /* ---- init ---- */
@@ -254,133 +249,4 @@ int cmd_key(struct cli *c)
     if (strcmp(what, "passwd") == 0)
         return change_passphrase(c);
     return cli_fail(EXIT_USAGE, "what is \"tally key %s\"? show, bootstrap or passwd", what);
-}
-
-/* ---- doctor ---- */
-
-enum verdict { GOOD, WARNING, BAD };
-
-struct doctor { struct cli *c; json_t *list; unsigned bad; };
-
-static void say(struct doctor *d, enum verdict v, const char *check, const char *format, ...) __attribute__((format(printf, 4, 5)));
-static void say(struct doctor *d, enum verdict v, const char *check, const char *format, ...)
-{
-    static const char *const words[] = { "ok", "warning", "BAD" };
-    char text[400];
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(text, sizeof text, format, ap);
-    va_end(ap);
-    d->bad += v == BAD;
-    if (d->c->json)
-        json_array_append_new(d->list, json_pack("{s:s, s:s, s:s}", "check", check, "result", words[v], "text", text));
-    else
-        printf("%-14s %s%-8s%s %s\n", check, v == GOOD ? cli_green(d->c) : v == BAD ? cli_red(d->c) : cli_bold(d->c), words[v], cli_plain(d->c), text);
-}
-
-static void check_files(struct doctor *d, struct identity_glance *g, bool *has_identity)
-{
-    struct stat st;
-    struct fault why = { { 0 } };
-    enum err e = cli_glance(d->c, g, &why);
-    *has_identity = e == OK;
-    if (e != OK) {
-        say(d, BAD, "identity", "%s", why.text);
-        return;
-    }
-    say(d, GOOD, "identity", "keys and proof of work are there");
-    if (stat(d->c->data_dir, &st) == 0 && (st.st_mode & 077))
-        say(d, WARNING, "data folder", "%s is open to others (mode %03o); chmod 700", d->c->data_dir, st.st_mode & 0777);
-    if (g->has_cert) {
-        enum err cert = cert_verify(&g->cert, &g->net, &g->node, (struct wall){ (uint64_t)time(NULL) * 1000 });
-        say(d, cert == OK ? GOOD : BAD, "certificate", "%s", cert == OK ? "the owner's certificate holds" : err_text(cert));
-    }
-}
-
-static void check_ledger(struct doctor *d)
-{
-    struct wallet w;
-    struct store_lmdb_info info;
-    char folder[CONFIG_PATH_CHARS + 16], why[160];
-    struct stat st;
-    snprintf(folder, sizeof folder, "%s/ledger", d->c->data_dir);
-    if (stat(folder, &st) != 0) {
-        say(d, WARNING, "ledger", "none yet; it begins with the first start of tallyd");
-        return;
-    }
-    if (wallet_open(d->c, false, &w) != EXIT_FINE) {
-        say(d, BAD, "ledger", "cannot be opened");
-        return;
-    }
-    enum err e = ledger_check(&w.ledger, why);
-    say(d, e == OK ? GOOD : BAD, "ledger", "%s", e == OK ? "every signature, sum and chain in it holds" : why);
-    if (store_lmdb_info(w.store, &info) == OK)
-        say(d, info.version_is_known_bad ? BAD : GOOD, "database", "%s, %" PRIu64 " of %" PRIu64 " MiB used%s", info.version, info.used_bytes >> 20,
-            info.map_bytes >> 20, info.version_is_known_bad ? "; this version can lose data" : "");
-    wallet_close(&w);
-}
-
-static void check_config(struct doctor *d, struct config *config)
-{
-    struct config_fault why = { { 0 } };
-    char path[CONFIG_PATH_CHARS + 16];
-    struct stat st;
-    snprintf(path, sizeof path, "%s/tallyd.conf", d->c->data_dir);
-    config_defaults(config);
-    if (stat(path, &st) != 0) {
-        say(d, WARNING, "configuration", "%s is not there; `tally init` writes it", path);
-        return;
-    }
-    enum err e = config_load(config, path, &why);
-    if (e == OK)
-        e = config_validate(config, &why);
-    say(d, e == OK ? GOOD : BAD, "configuration", "%s", e == OK ? path : why.text);
-}
-
-static void check_models(struct doctor *d, const struct config *config)
-{
-    for (uint32_t i = 0; i < config->model_count; i++) {
-        struct catalog *catalog;
-        const struct catalog_entry *m;
-        struct fault why = { { 0 } };
-        if (catalog_open(NULL, &catalog) != OK)
-            return;
-        if (catalog_add_file(catalog, config->models[i].name, config->models[i].path, &m, &why) != OK)
-            say(d, BAD, "model", "%s", why.text);
-        else
-            say(d, m->has_chat ? GOOD : WARNING, "model", "%s: %u layers, context %u%s", m->name, m->config.layers, m->config.context,
-                m->has_chat ? "" : "; its chat template is of no known family");
-        catalog_close(catalog);
-    }
-}
-
-static void check_machine(struct doctor *d)
-{
-    struct rlimit files;
-    const struct ops *ops;
-    for (size_t i = 0; (ops = backend_at(i)); i++) {
-        enum err e = backend_self_test(ops);
-        say(d, e == OK ? GOOD : BAD, "backend", "%s: %s", ops->name, e == OK ? "reproduces NV1's conformance vectors" : err_text(e));
-    }
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0)
-        say(d, files.rlim_max >= 1024 ? GOOD : WARNING, "descriptors", "%llu at most; two per peer are needed", (unsigned long long)files.rlim_max);
-    say(d, time(NULL) > 1700000000 ? GOOD : BAD, "clock", "%s", time(NULL) > 1700000000 ? "plausible" : "years behind; certificates and records will be refused");
-}
-
-int cmd_doctor(struct cli *c)
-{
-    static struct config config;
-    struct doctor d = { .c = c, .list = json_array() };
-    struct identity_glance g;
-    bool has_identity;
-    check_files(&d, &g, &has_identity);
-    check_config(&d, &config);
-    if (has_identity)
-        check_ledger(&d);
-    check_models(&d, &config);
-    check_machine(&d);
-    if (c->json)
-        cli_print_json(json_pack("{s:i, s:O}", "bad", (int)d.bad, "checks", d.list));
-    json_decref(d.list);
-    return d.bad ? EXIT_FAILED : EXIT_FINE;
 }

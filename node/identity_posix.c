@@ -145,31 +145,60 @@ enum err identity_create(const char *data_dir, const struct net_id *net, unsigne
     return e;
 }
 
+static bool is_there(const char *dir, const char *name)
+{
+    char path[PATH_CHARS];
+    struct stat st;
+    path_in(path, dir, name);
+    return stat(path, &st) == 0 || errno != ENOENT;
+}
+
+bool identity_is_absent(const char *data_dir) { return !is_there(data_dir, "node.key") && !is_there(data_dir, "node.pow"); }
+
+/* One of the files that `tally init` makes is not there. */
+static enum err incomplete(const char *dir, const char *name, struct fault *why)
+{
+    if (identity_is_absent(dir))
+        return fault_set(why, ERR_NOT_FOUND, "no node lives in %.180s; `tally init` makes one", dir);
+    return fault_set(why, ERR_NOT_FOUND, "%.100s/%s is missing: run `tally init` again to finish, with the same --network and --pow-bits", dir, name);
+}
+
 static enum err seed_load(const char *dir, const char *name, const char *passphrase, struct key_seed *out, struct fault *why)
 {
     char path[PATH_CHARS];
     path_in(path, dir, name);
     enum err e = keyfile_load(path, passphrase, out);
     if (e == ERR_NOT_FOUND)
-        return fault_set(why, e, "%s is missing; `tally init` creates it", path);
+        return incomplete(dir, name, why);
     return e == OK ? OK : fault_set(why, e, "%s: %s", path, err_text(e));
+}
+
+/* "NONCE NETWORKID", as pow_ensure() wrote it. */
+static enum err pow_read(const char *dir, uint64_t *nonce, struct net_id *net, struct fault *why)
+{
+    char path[PATH_CHARS], *end;
+    uint8_t buf[96];
+    size_t len, hex_len;
+    path_in(path, dir, "node.pow");
+    enum err e = read_file(path, buf, sizeof buf - 1, &len);
+    if (e == ERR_NOT_FOUND)
+        return incomplete(dir, "node.pow", why);
+    if (e != OK)
+        return fault_set(why, e, "%s: %s", path, err_text(e));
+    buf[len] = 0;
+    *nonce = strtoull((char *)buf, &end, 10);
+    if (*end != ' ' || sodium_hex2bin(net->b, sizeof net->b, end + 1, strnlen(end + 1, 2 * NET_ID_BYTES), NULL, &hex_len, NULL) != 0 || hex_len != NET_ID_BYTES)
+        return fault_set(why, ERR_CORRUPT, "%s: does not name a network", path);
+    return OK;
 }
 
 static enum err pow_load(const char *dir, const struct net_id *net, uint64_t *nonce, struct fault *why)
 {
-    char path[PATH_CHARS], hex[2 * NET_ID_BYTES + 1], *end;
-    uint8_t buf[96];
-    size_t len;
-    path_in(path, dir, "node.pow");
-    enum err e = read_file(path, buf, sizeof buf - 1, &len);
-    if (e != OK)
-        return fault_set(why, e, "%s: %s; `tally init` creates it", path, err_text(e));
-    buf[len] = 0;
-    *nonce = strtoull((char *)buf, &end, 10);
-    sodium_bin2hex(hex, sizeof hex, net->b, sizeof net->b);
-    if (*end != ' ' || strncmp(end + 1, hex, sizeof hex - 1) != 0)
-        return fault_set(why, ERR_NETWORK, "%s was made for another network; use another data_dir for this one", path);
-    return OK;
+    struct net_id made_for;
+    enum err e = pow_read(dir, nonce, &made_for, why);
+    if (e == OK && !net_id_equal(&made_for, net))
+        return fault_set(why, ERR_NETWORK, "%.160s/node.pow was made for another network; use another data_dir for this one", dir);
+    return e;
 }
 
 static enum err cert_load(const char *path, const struct net_id *net, struct identity *id, struct fault *why)
@@ -221,22 +250,6 @@ enum err identity_load(const char *data_dir, const struct net_id *net, const cha
     return e;
 }
 
-static enum err glance_net(const char *data_dir, struct net_id *out, struct fault *why)
-{
-    char path[PATH_CHARS];
-    uint8_t buf[96];
-    size_t len, hex_len;
-    path_in(path, data_dir, "node.pow");
-    enum err e = read_file(path, buf, sizeof buf - 1, &len);
-    if (e != OK)
-        return fault_set(why, e, "%s: %s; `tally init` creates it", path, err_text(e));
-    buf[len] = 0;
-    const char *hex = strchr((char *)buf, ' ');
-    if (!hex || sodium_hex2bin(out->b, sizeof out->b, hex + 1, 2 * NET_ID_BYTES, NULL, &hex_len, NULL) != 0 || hex_len != NET_ID_BYTES)
-        return fault_set(why, ERR_CORRUPT, "%s: does not name a network", path);
-    return OK;
-}
-
 enum err identity_glance(const char *data_dir, const char *passphrase, struct identity_glance *out, struct fault *why)
 {
     char path[PATH_CHARS];
@@ -245,7 +258,7 @@ enum err identity_glance(const char *data_dir, const char *passphrase, struct id
     struct identity_glance g;
     struct reader r;
     memset(&g, 0, sizeof g);
-    enum err e = glance_net(data_dir, &g.net, why);
+    enum err e = pow_read(data_dir, &g.pow_nonce, &g.net, why);
     if (e != OK)
         return e;
     path_in(path, data_dir, "owner.cert");

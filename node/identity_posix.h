@@ -42,12 +42,16 @@ enum err identity_load(const char *data_dir, const struct net_id *net, const cha
                        struct identity *out, struct fault *why) MUST_CHECK;
 void identity_fini(struct identity *id);
 
+/* No key file, no proof of work: nobody has made a node of this folder. */
+bool identity_is_absent(const char *data_dir);
+
 /* What can be said with as little as possible: network id from node.pow, node key and owner from owner.cert. Wallet commands
  * therefore work while keys are locked. Without a certificate node.key has to be opened; passphrase NULL: there is none.
  * ERR_NOT_FOUND, ERR_LOCKED, ERR_PASSPHRASE, ERR_CORRUPT. */
 struct identity_glance {
     struct net_id net;
     struct pubkey node;
+    uint64_t pow_nonce;
     struct cert cert;
     bool has_cert;
 };

@@ -29,6 +29,7 @@ void link_end(struct transport *t, struct peer_link *l)
 {
     ENSURE(l->state == LINK_OPEN || l->state == LINK_DIALLING);
     t->counters.dials_failed += l->state == LINK_DIALLING;
+    t->counters.dials_unconnected += l->state == LINK_DIALLING && !l->tcp.used;
     t->counters.inbound_links -= !link_is_outbound(l);
     l->state = LINK_ENDING;
     l->due = mono_add_ms(t->now, ENDING_MS);

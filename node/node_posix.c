@@ -18,6 +18,7 @@
 #include "node/address_posix.h"
 #include "node/log_posix.h"
 #include "node/peersfile_posix.h"
+#include "node/setup_posix.h"
 
 struct mono mono_now(void)
 {
@@ -268,7 +269,8 @@ static enum err open_node(struct node *n, struct passphrase *passphrase, struct 
     if (e != OK)
         return fault_set(why, e, "no system randomness");
     n->net = net_id_of(n->config->network);
-    if ((e = open_signals(n, why)) != OK)
+    if ((e = open_signals(n, why)) != OK || (e = setup_check_backend(n->config, why)) != OK || (e = setup_check_bootstraps(n->config, why)) != OK ||
+        (e = setup_check_identity(n->config, why)) != OK)
         return e;
     e = identity_load(n->config->data_dir, &n->net, passphrase_text(passphrase), n->config->owner_cert, &n->identity, why);
     passphrase_fini(passphrase);
@@ -383,6 +385,7 @@ static void model_is_gone(struct node *n, uint32_t idx, const struct worker_even
     struct agent_event e = { .kind = AGENT_MODEL_GONE };
     log_event(LOG_ERROR, "model_failed", "model=%s reason=\"%s\"", n->models[idx].entry->name, w->text);
     n->models[idx].ready = false;
+    memcpy(n->models[idx].failed, w->text, sizeof w->text);
     e.u.gone.model = n->models[idx].entry->id;
     node_handle(n, &e);
     for (uint32_t i = n->run_count; i-- > 0;)
@@ -506,6 +509,7 @@ static void loop(struct node *n)
         node_waiting_tick(n);
         node_settle(n);
         peersfile_turn(n);
+        node_waiting_turn(n);
         turn_watchdog(n);
         if (n->draining && (agent_drained(n->agent) || mono_reached(mono_now(), n->drain_until)))
             n->stopping = true;

@@ -26,6 +26,8 @@ enum {
     NODE_RUNS_MAX = 2 * JOBS_MAX, NODE_WAITING_MAX = 128, NODE_TURN_EVENTS_MAX = 512,
     NODE_DRAIN_MS = 20 * 1000,                             /* SIGTERM: finish what is open for so long at most */
     NODE_MODEL_WAIT_MS = 3000,                             /* a client may name a model whose adverts are still on their way */
+    NODE_WAITING_MS = 5000,                                /* not joined by then: the log says why */
+    NODE_WHY_CHARS = 400,
     NODE_EXIT_CONFIG = 78,                                 /* EX_CONFIG: a restart cures nothing */
 };
 
@@ -35,6 +37,7 @@ struct node_model {                                        /* one served model *
     struct worker *worker;
     struct worker_event speed;                             /* WORKER_READY, once it came */
     bool ready;
+    char failed[sizeof((struct worker_event *)0)->text];   /* why it could not be started or went on no more; empty: it did */
 };
 
 struct node_run { struct run_id run; uint32_t model_idx; };
@@ -80,7 +83,7 @@ struct node {
     struct mono watchdog_at;
     struct mono started, peers_at;                         /* peers_at, peers_written: peersfile_posix.c */
     uint64_t peers_written;
-    bool draining, stopping, runfile_is_ours, turn_was_full;
+    bool draining, stopping, runfile_is_ours, turn_was_full, waiting_said;
     struct mono drain_until;
     enum err broken;                                       /* a commit failed: stop without performing anything */
 };
@@ -113,7 +116,16 @@ char *node_models_json(struct node *n);
 char *node_offers_json(struct node *n);
 /* OpenAI's list, or the one named (then *status may become 404). */
 char *node_openai_models_json(struct node *n, const char *name, unsigned *status);
+
+/* ---- readiness_posix.c ---- */
+/* Joined, and every model loaded. */
 bool node_is_ready(struct node *n);
+/* "ready", "joining", "loading", "failed" (a model could not be started), "draining"; static. */
+const char *node_state(struct node *n);
+/* A sentence; empty if it is ready. */
+void node_why_not_ready(struct node *n, char out[NODE_WHY_CHARS]);
+/* Warns once if nobody has taken us in after NODE_WAITING_MS; call every turn. */
+void node_waiting_turn(struct node *n);
 
 /* ---- metrics_posix.c ---- */
 char *node_metrics_text(struct node *n);

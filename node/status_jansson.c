@@ -15,25 +15,20 @@ static char *finish_json(json_t *j)
     return text;
 }
 
-bool node_is_ready(struct node *n)
-{
-    for (uint32_t i = 0; i < n->model_count; i++)
-        if (!n->models[i].ready)
-            return false;
-    return !n->draining && (agent_joined(n->agent) || n->config->bootstrap_count == 0);
-}
-
 static json_t *served_models(struct node *n)
 {
     json_t *list = json_array();
     for (uint32_t i = 0; i < n->model_count; i++) {
         const struct node_model *m = &n->models[i];
-        json_array_append_new(list, json_pack("{s:s, s:o, s:b, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
+        json_t *j = json_pack("{s:s, s:o, s:b, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
             "name", m->entry->name, "id", hash_json(&m->entry->id), "ready", m->ready, "backend", m->ready ? m->speed.text : "",
             "context", (int)m->speed.context, "slots", (int)m->config->slots,
             "prefill_millitokens_s", amount_json(m->speed.prefill_millitokens_s), "decode_millitokens_s", amount_json(m->speed.decode_millitokens_s),
             "price_input", amount_json(m->config->price_input), "price_cached", amount_json(m->config->price_cached),
-            "price_output", amount_json(m->config->price_output)));
+            "price_output", amount_json(m->config->price_output));
+        if (j && m->failed[0])
+            json_object_set_new(j, "error", json_string(m->failed));
+        json_array_append_new(list, j);
     }
     return list;
 }
@@ -42,19 +37,21 @@ char *node_status_json(struct node *n)
 {
     struct node_id self = node_id_of(&n->identity.node_public);
     const struct agent_counters *c = agent_counters(n->agent);
-    char boot[BOOTSTRAP_CHARS_MAX + 1];
+    char boot[BOOTSTRAP_CHARS_MAX + 1], why[NODE_WHY_CHARS];
     struct ledger_totals t;
     memset(&t, 0, sizeof t);
     bootstrap_format(&n->self, boot);
     enum err e = ledger_totals(agent_ledger(n->agent), &t);
-    const char *state = n->draining ? "draining" : node_is_ready(n) ? "ready" : agent_joined(n->agent) ? "loading" : "joining";
     json_t *j = json_pack("{s:s, s:s, s:o, s:o, s:s, s:s, s:i, s:s, s:i, s:I, s:o}",
         "version", TALLY_VERSION, "network", n->config->network, "id", hash_json(&self.h), "key", key_json(&n->identity.node_public),
-        "state", state, "host", n->self.host, "port", n->self.port, "bootstrap", boot,
+        "state", node_state(n), "host", n->self.host, "port", n->self.port, "bootstrap", boot,
         "peers", (int)overlay_peer_count(agent_overlay(n->agent)),
         "uptime_ms", (json_int_t)mono_ms_between(n->started, mono_now()), "models", served_models(n));
     if (!j)
         return NULL;
+    node_why_not_ready(n, why);
+    if (why[0])
+        json_object_set_new(j, "reason", json_string(why));
     if (n->identity.has_cert)
         json_object_set_new(j, "owner", key_json(&n->identity.owner_public));
     json_object_set_new(j, "restarts", json_integer(n->supervised ? n->supervised->restarts : 0));

@@ -10,6 +10,7 @@
 #include "crypto/keyfile_posix.h"
 #include "node/log_posix.h"
 #include "node/node_posix.h"
+#include "node/setup_posix.h"
 
 enum { SETS_MAX = 64 };
 
@@ -22,7 +23,7 @@ static const char usage[] =
     "      --set KEY=VALUE   override one key, for instance --set listen.port=7601; of a model: --set model.NAME.slots=8\n"
     "      --passphrase-fd N read the key files' passphrase from descriptor N; without it from the systemd credential\n"
     "                        \"passphrase\", or it is asked for at the terminal\n"
-    "      --check           read the configuration, say what is wrong with it, exit\n"
+    "      --check           say what in the configuration cannot work here, exit\n"
     "      --print-config    every key with its default and meaning\n"
     "\n"
     "signals: SIGTERM and SIGINT finish open work (20 s at most) and end; a second one ends at once; SIGHUP is ignored\n"
@@ -141,6 +142,19 @@ static enum err read_config(struct config *c, const struct arguments *a, struct 
     return e == OK ? config_validate(c, why) : e;
 }
 
+/* --check: what would keep this configuration from working here. */
+static int check(const struct config *c)
+{
+    struct fault why = { { 0 } };
+    if (crypto_start() != OK || setup_check(c, &why) != OK) {
+        fprintf(stderr, "tallyd: %s\n", why.text[0] ? why.text : "no system randomness");
+        return NODE_EXIT_CONFIG;
+    }
+    printf("configuration is valid: network %s, data in %s%s, %u models\n", c->network, c->data_dir,
+           identity_is_absent(c->data_dir) ? " (where no node lives yet: tally init)" : "", c->model_count);
+    return 0;
+}
+
 struct work { struct config config; struct passphrase passphrase; };
 
 /* A supervised worker wipes its own copy; the supervisor keeps one, because a worker that is started again needs it. */
@@ -197,10 +211,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "tallyd: %s\n", why.text[0] ? why.text : err_text(e));
         return NODE_EXIT_CONFIG;
     }
-    if (a.check) {
-        printf("configuration is valid: network %s, data in %s, %u models\n", w.config.network, w.config.data_dir, w.config.model_count);
-        return 0;
-    }
+    if (a.check)
+        return check(&w.config);
     e = read_passphrase(&w.config, a.passphrase_fd, &w.passphrase);
     if (e != OK) {
         fprintf(stderr, "tallyd: passphrase%s%s: %s\n", a.passphrase_fd ? " from descriptor " : "", a.passphrase_fd ? a.passphrase_fd : "", err_text(e));

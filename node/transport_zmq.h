@@ -77,6 +77,7 @@ struct transport_event {
 #define TRANSPORT_COUNTERS(X)                                                                                          \
     X(frames_in) X(bytes_in) X(frames_out) X(bytes_out)                                                                \
     X(links_up) X(links_down) X(dials) X(dials_failed)                                                                 \
+    X(dials_unconnected)       /* of those that failed: not even TCP connected */                                      \
     X(accepted)                /* inbound TCP connections */                                                           \
     X(refused_ip_rate) X(refused_ip_count) X(refused_connections)   /* cut before the handshake */                     \
     X(refused_muted) X(refused_key_rate) X(refused_full) X(refused_malformed)   /* by ZAP */                           \

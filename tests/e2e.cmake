@@ -13,7 +13,11 @@ add_executable(slow_tallyd ${CMAKE_SOURCE_DIR}/node/tallyd_main.c e2e/slow_tally
 target_link_libraries(slow_tallyd PRIVATE tm_shell)
 target_link_options(slow_tallyd PRIVATE -Wl,--wrap=engine_step)
 
-foreach(script pidfile systemd operator openai_client failover cheats crash testnets two_machines passphrase)
+add_executable(broken_tallyd ${CMAKE_SOURCE_DIR}/node/tallyd_main.c e2e/broken_tallyd.c)
+target_link_libraries(broken_tallyd PRIVATE tm_shell)
+target_link_options(broken_tallyd PRIVATE -Wl,--wrap=engine_open)
+
+foreach(script pidfile systemd operator openai_client failover cheats crash testnets two_machines passphrase wallet)
   tm_script(NAME e2e_${script} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/${script}.sh LABELS e2e)
 endforeach()
 
