@@ -1,4 +1,4 @@
-/* completion_http.c - a request body becomes work: fields and placement headers, then the model's own tokens.
+/* completion_http.c - a request body becomes work: its fields, then the model's own tokens.
  *
  * Runs on the HTTP thread. Rendering and tokenising happen outside the lock: catalog entries are immutable.
  */
@@ -21,83 +21,11 @@ static void name_job(struct exchange *e)
     e->created = (int64_t)time(NULL);
 }
 
-static void tighten(uint64_t *limit, uint64_t asked)
-{
-    if (asked && (*limit == 0 || asked < *limit))
-        *limit = asked;
-}
-
-/* The x-tally-... headers: what this request insists on beyond the node's own limits. */
-static bool read_placement(struct exchange *e, char wrong[64])
-{
-    uint64_t v;
-    static const struct { const char *name; size_t at; unsigned decimals; } prices[] = {
-        { "x-tally-max-price-input", offsetof(struct request_limits, price_input_max), 6 },
-        { "x-tally-max-price-output", offsetof(struct request_limits, price_output_max), 6 },
-        { "x-tally-budget", offsetof(struct request_limits, budget_pico), 12 },
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(prices); i++) {
-        const char *text = exchange_header(e, prices[i].name);
-        if (!text)
-            continue;
-        snprintf(wrong, 64, "%s", prices[i].name);
-        if (decimal_parse(text, prices[i].decimals, &v) != OK)
-            return false;
-        tighten((uint64_t *)(void *)((char *)&e->limits + prices[i].at), v);
-    }
-    const char *text = exchange_header(e, "x-tally-max-first-token-ms");
-    snprintf(wrong, 64, "x-tally-max-first-token-ms");
-    if (text && (decimal_parse(text, 0, &v) != OK || v > UINT32_MAX))
-        return false;
-    if (text)
-        e->limits.first_token_ms_max = (uint32_t)v;
-    text = exchange_header(e, "x-tally-jurisdiction");
-    snprintf(wrong, 64, "x-tally-jurisdiction");
-    for (size_t n = 0; text && *text; n++) {
-        if (n == ARRAY_COUNT(e->limits.jurisdictions) || text[0] < 'A' || text[0] > 'Z' || text[1] < 'A' || text[1] > 'Z' ||
-            (text[2] != 0 && text[2] != ','))
-            return false;
-        memcpy(e->limits.jurisdictions[n], text, 2);
-        text += text[2] == ',' ? 3 : 2;
-    }
-    text = exchange_header(e, "x-tally-tier");
-    snprintf(wrong, 64, "x-tally-tier");
-    if (text) {
-        static const char *const tiers[] = { "edge", "regional", "factory" };
-        uint8_t bits = 0;
-        for (unsigned i = 0; i < ARRAY_COUNT(tiers); i++)
-            bits = (uint8_t)(bits | (strcmp(text, tiers[i]) == 0) << i);
-        if (!bits)
-            return false;
-        e->limits.tiers = bits;
-    }
-    text = exchange_header(e, "x-tally-owner");
-    snprintf(wrong, 64, "x-tally-owner");
-    if (text) {
-        if (pubkey_parse(text, &e->limits.owner) != OK)
-            return false;
-        e->limits.has_owner = true;
-    }
-    text = exchange_header(e, "x-tally-class");
-    snprintf(wrong, 64, "x-tally-class");
-    if (text && strcmp(text, "batch") != 0 && strcmp(text, "interactive") != 0)
-        return false;
-    e->class = text && text[0] == 'b' ? CLASS_BATCH : CLASS_INTERACTIVE;
-    text = exchange_header(e, "x-tally-local");
-    snprintf(wrong, 64, "x-tally-local");
-    if (text && strcmp(text, "no") != 0 && strcmp(text, "yes") != 0)
-        return false;
-    if (text && text[0] == 'n')
-        e->allow_local = false;
-    return true;
-}
-
 enum MHD_Result completion_begin(struct exchange *e, bool chat)
 {
     struct api_fault f;
-    char wrong[64];
     struct gateway_ask a = { .kind = ASK_MODEL, .client = e->client };
-    if (api_parse(bytes_of(e->body, e->body_len), chat, &e->request, &f) != OK) {
+    if (!placement_read(e, &f) || api_parse(bytes_of(e->body, e->body_len), chat, &e->request, &f) != OK) {
         gateway_count(e->gateway, &e->gateway->counters.bad_requests);
         return exchange_send_fault(e, &f);
     }
@@ -105,8 +33,6 @@ enum MHD_Result completion_begin(struct exchange *e, bool chat)
     e->body = NULL;
     e->body_len = e->body_cap = 0;
     name_job(e);
-    if (!read_placement(e, wrong))
-        return exchange_refuse(e, 400, "invalid_request_error", "bad_header", wrong);
     snprintf(a.model, sizeof a.model, "%.*s", (int)sizeof a.model - 1, e->request.model);
     e->streaming = e->request.stream;
     pthread_mutex_lock(&e->gateway->lock);

@@ -92,6 +92,10 @@ enum MHD_Result exchange_refuse(struct exchange *e, unsigned status, const char 
 enum MHD_Result exchange_send_stream(struct exchange *e);
 enum MHD_Result exchange_send_answer(struct exchange *e);
 
+/* ---- placement_http.c, HTTP thread: false and *fault if a header of ours is wrong or unknown ---- */
+#define NODE_HEADER "x-tally-node"                     /* the node that is meant; gateway_http.c answers for no other */
+bool placement_read(struct exchange *e, struct api_fault *fault);
+
 /* ---- completion_http.c, HTTP thread ---- */
 enum MHD_Result completion_begin(struct exchange *e, bool chat);
 enum MHD_Result completion_submit(struct exchange *e);

@@ -139,6 +139,14 @@ static bool origin_is_ours(struct exchange *e)
     return host && name_is_local(host + 3);
 }
 
+/* Who means one node must not be served, and charged, by another that has its port by now. */
+static bool node_is_us(struct exchange *e)
+{
+    struct hash id;
+    const char *text = exchange_header(e, NODE_HEADER);
+    return !text || (hash_parse(text, &id) == OK && hash_equal(&id, &e->gateway->options.self.h));
+}
+
 static enum MHD_Result begin_query(struct exchange *e, enum gateway_query q, const char *argument)
 {
     struct gateway_ask a = { .kind = ASK_QUERY, .client = e->client, .query = q };
@@ -156,7 +164,7 @@ static enum MHD_Result begin_query(struct exchange *e, enum gateway_query q, con
 static const struct { const char *path; enum gateway_query query; bool open; } queries[] = {
     { "/tally/v1/status", QUERY_STATUS, false }, { "/tally/v1/peers", QUERY_PEERS, false }, { "/tally/v1/models", QUERY_MODELS, false },
     { "/tally/v1/offers", QUERY_OFFERS, false }, { "/v1/models", QUERY_OPENAI_MODELS, false },
-    { "/metrics", QUERY_METRICS, true }, { "/readyz", QUERY_READY, true },
+    { "/metrics", QUERY_METRICS, false }, { "/readyz", QUERY_READY, true },
 };
 
 static enum MHD_Result route(struct exchange *e, const char *method, const char *url)
@@ -166,6 +174,8 @@ static enum MHD_Result route(struct exchange *e, const char *method, const char 
         return exchange_refuse(e, 403, "permission_error", "bad_host", "this endpoint answers to localhost only");
     if (!origin_is_ours(e))
         return exchange_refuse(e, 403, "permission_error", "bad_origin", "this endpoint does not answer pages of other sites");
+    if (!node_is_us(e))
+        return exchange_refuse(e, 421, "invalid_request_error", "wrong_node", "another node answers at this address");
     if (get && strcmp(url, "/healthz") == 0)
         return exchange_send_body(e, 200, "text/plain", "ok\n", 3);
     for (size_t i = 0; get && i < ARRAY_COUNT(queries); i++)
@@ -173,11 +183,12 @@ static enum MHD_Result route(struct exchange *e, const char *method, const char 
             return begin_query(e, queries[i].query, "");
     if (!key_is_right(e)) {
         gateway_count(e->gateway, &e->gateway->counters.unauthorised);
-        return exchange_refuse(e, 401, "authentication_error", "invalid_api_key", "a valid API key is needed");
+        return exchange_refuse(e, 401, "authentication_error", "invalid_api_key",
+                               "the API key of this node is needed: Authorization: Bearer KEY, where KEY is what its api.key_file holds");
     }
-    for (size_t i = 0; get && i < ARRAY_COUNT(queries); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(queries); i++)
         if (strcmp(url, queries[i].path) == 0)
-            return begin_query(e, queries[i].query, "");
+            return get ? begin_query(e, queries[i].query, "") : exchange_refuse(e, 405, "invalid_request_error", "method", "GET is wanted here");
     if (get && strncmp(url, "/v1/models/", 11) == 0)
         return begin_query(e, QUERY_OPENAI_MODELS, url + 11);
     bool chat = strcmp(url, "/v1/chat/completions") == 0;
@@ -252,7 +263,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
         *state = e = exchange_new(cls, c);
         if (!e)
             return MHD_NO;
-        e->refused = !key_is_right(e) || !host_is_local(e) || !origin_is_ours(e);
+        e->refused = !key_is_right(e) || !host_is_local(e) || !origin_is_ours(e) || !node_is_us(e);
         return MHD_YES;
     }
     if (*data_len) {

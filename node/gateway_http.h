@@ -25,6 +25,7 @@ struct gateway_options {
     const char *host;
     uint16_t port;                                     /* 0: a free one; see gateway_port() */
     const char *api_key;                               /* NULL: none asked for */
+    struct node_id self;                               /* a request that names another node is not for us */
     uint32_t connections_max;
     struct request_limits limits;                      /* the node's own limits; a request may only tighten them */
     bool allow_local;

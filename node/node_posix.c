@@ -207,6 +207,7 @@ static enum err open_gateway(struct node *n, struct fault *why)
         return e;
     struct gateway_options o = {
         .host = n->config->api_host, .port = n->config->api_port, .api_key = n->api_key[0] ? n->api_key : NULL,
+        .self = node_id_of(&n->identity.node_public),
         .connections_max = 512, .allow_local = n->config->allow_local, .wake = wake_loop, .wake_ctx = n,
         .limits = { .price_input_max = n->config->price_input_max, .price_output_max = n->config->price_output_max,
                     .budget_pico = n->config->budget_pico },

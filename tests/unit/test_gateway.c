@@ -278,6 +278,133 @@ static void foreign_pages_and_strangers_are_refused(void **state)
     }
 }
 
+/* What one request is answered with before the loop hears of it; heap, free() it. */
+static char *refusal(struct gateway *g, const char *head, const char *body)
+{
+    char text[2048];
+    struct gateway_ask a;
+    int fd = dial(g, 0);
+    snprintf(text, sizeof text, "%s\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s", head, strlen(body), body);
+    say(fd, text);
+    char *answer = read_all(fd);
+    assert_false(gateway_next(g, &a));
+    return answer;
+}
+
+#define POST "POST /v1/completions HTTP/1.0\r\n"
+
+/* A constraint that is not understood would be one that nobody keeps. */
+static void a_placement_header_is_understood_or_refused(void **state)
+{
+    static const struct { const char *header, *says; } table[] = {
+        { "x-tally-jurisdiction: Germany", "x-tally-jurisdiction wants one to eight countries as two capital letters" },
+        { "x-tally-jurisdiction: DE,", "two capital letters" }, { "x-tally-jurisdiction:", "two capital letters" },
+        { "x-tally-jurisdiction: de", "two capital letters" }, { "x-tally-jurisdiction: DE,FR,IT,ES,PT,NL,BE,AT,CH", "one to eight" },
+        { "x-tally-max-price-output: cheap", "credits per million tokens" }, { "x-tally-max-price-input: 0", "more than 0" },
+        { "x-tally-budget: -1", "credits for the whole request" }, { "x-tally-max-first-token-ms: 4294967296", "milliseconds" },
+        { "x-tally-tier: moon", "edge, regional or factory" }, { "x-tally-owner: me", "64 hexadecimal digits" },
+        { "x-tally-class: first", "interactive or batch" }, { "x-tally-local: 0", "yes or no" },
+        { "x-tally-juristiction: DE", "x-tally-juristiction is no header that this node knows" },
+        { "X-Tally-Jurisdiction: DE\r\nx-tally-jurisdiction: FR", "is given twice" },
+    };
+    struct gateway *g = open_gateway(NULL);
+    struct gateway_ask a;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
+        char head[256];
+        snprintf(head, sizeof head, POST "%s", table[i].header);
+        char *text = refusal(g, head, WHOLE);
+        if (!strstr(text, " 400 ") || !strstr(text, "\"code\":\"bad_header\"") || !strstr(text, table[i].says) || strcasestr(text, "\"param\":\"x-tally") == NULL)
+            fail_msg("%s: %s", table[i].header, text);
+        free(text);
+    }
+    int fd = dial(g, 0);
+    post(fd, "x-tally-jurisdiction: DE,FR\r\nX-TALLY-MAX-PRICE-OUTPUT: 0.25\r\nx-tally-max-first-token-ms: 70\r\nx-tally-tier: regional\r\n"
+             "x-tally-class: batch\r\nx-tally-local: no\r\nx-other: 1\r\n", WHOLE);
+    assert_true(wait_ask(g, ASK_MODEL, 2000, &a));
+    gateway_resolved(g, a.client, &entry);
+    struct request r = { .allow_local = true };
+    for (int i = 0; i < 2000 && r.allow_local; i++) {
+        if (gateway_next(g, &a) && a.kind == ASK_SUBMIT)
+            r = a.request;
+        gateway_ask_free(&a);
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    }
+    assert_memory_equal(r.limits.jurisdictions, "DEFR\0", 5);
+    assert_int_equal(r.limits.price_output_max, 250000);
+    assert_int_equal(r.limits.first_token_ms_max, 70);
+    assert_true(r.limits.tiers == 2 && r.class == CLASS_BATCH && !r.allow_local);
+    close(fd);
+    gateway_close(g);
+}
+
+/* With a key set, only what says nothing about anybody answers without it. */
+static void a_key_covers_all_but_health(void **state)
+{
+    static const char *const closed[] = { "/metrics", "/v1/models", "/tally/v1/status" };
+    struct gateway *g = open_gateway("sesame");
+    struct gateway_ask a;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(closed); i++) {
+        char head[100];
+        snprintf(head, sizeof head, "GET %s HTTP/1.0", closed[i]);
+        char *text = refusal(g, head, "");
+        assert_non_null(strstr(text, " 401 "));
+        assert_non_null(strstr(text, "api.key_file"));
+        free(text);
+    }
+    char *text = refusal(g, "GET /healthz HTTP/1.0", "");
+    assert_non_null(strstr(text, " 200 "));
+    free(text);
+    for (int with_key = 0; with_key < 2; with_key++) {
+        int fd = dial(g, 0);
+        say(fd, with_key ? "GET /metrics HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer sesame\r\n\r\n" : "GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        assert_true(wait_ask(g, ASK_QUERY, 2000, &a));
+        assert_int_equal(a.query, with_key ? QUERY_METRICS : QUERY_READY);
+        close(fd);
+    }
+    gateway_close(g);
+}
+
+/* Whoever names the node that is meant is neither answered nor charged by another. */
+static void another_nodes_client_is_turned_away(void **state)
+{
+    static const char *const heads[] = { POST "x-tally-node" ": " "1111111111111111111111111111111111111111111111111111111111111111", POST "x-tally-node" ": x",
+                                         "GET /tally/v1/status HTTP/1.0\r\n" "x-tally-node" ": " "1111111111111111111111111111111111111111111111111111111111111111" };
+    struct gateway *g = open_gateway(NULL);
+    struct gateway_ask a;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(heads); i++) {
+        char *text = refusal(g, heads[i], i < 2 ? WHOLE : "");
+        assert_non_null(strstr(text, " 421 "));
+        assert_non_null(strstr(text, "wrong_node"));
+        free(text);
+    }
+    int fd = dial(g, 0);
+    post(fd, "x-tally-node" ": " "0000000000000000000000000000000000000000000000000000000000000000" "\r\n", WHOLE);      /* the test's gateway has the id zero */
+    assert_true(wait_ask(g, ASK_MODEL, 2000, &a));
+    close(fd);
+    gateway_close(g);
+}
+
+/* docs/api.md lists them. */
+static void wrong_addresses_and_methods_have_codes(void **state)
+{
+    static const struct { const char *head, *status, *code; } table[] = {
+        { "GET /v1/nothing HTTP/1.0", " 404 ", "unknown_url" }, { "GET /v1/completions HTTP/1.0", " 405 ", "\"method\"" },
+        { "POST /v1/models HTTP/1.0", " 405 ", "\"method\"" }, { POST "Origin: https://evil.example", " 403 ", "bad_origin" },
+    };
+    struct gateway *g = open_gateway(NULL);
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
+        char *text = refusal(g, table[i].head, "");
+        if (!strstr(text, table[i].status) || !strstr(text, table[i].code))
+            fail_msg("%s: %s", table[i].head, text);
+        free(text);
+    }
+    gateway_close(g);
+}
+
 /* ---- closing while clients keep coming ---- */
 
 static atomic_bool hammering;
@@ -326,6 +453,10 @@ int main(void)
         cmocka_unit_test(a_failure_is_always_told),
         cmocka_unit_test(a_whole_answer_and_a_stop_string),
         cmocka_unit_test(foreign_pages_and_strangers_are_refused),
+        cmocka_unit_test(a_placement_header_is_understood_or_refused),
+        cmocka_unit_test(a_key_covers_all_but_health),
+        cmocka_unit_test(another_nodes_client_is_turned_away),
+        cmocka_unit_test(wrong_addresses_and_methods_have_codes),
         cmocka_unit_test(closing_under_fire_is_quiet),
     };
     return cmocka_run_group_tests(tests, open_entry, close_entry);
