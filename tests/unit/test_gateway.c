@@ -21,8 +21,11 @@
 
 static struct catalog_entry entry;                     /* the tiny vocabulary's ids 0..255 are the bytes themselves */
 
+static _Atomic uint32_t holders;
+
 static int open_entry(void **state)
 {
+    entry.holders = &holders;
     struct tiny_llama spec = TINY_LLAMA_DEFAULT;
     struct bytes file = tiny_llama_write(&spec);
     struct gguf g;
@@ -39,6 +42,7 @@ static int open_entry(void **state)
 static int close_entry(void **state)
 {
     (void)state;
+    assert_int_equal(holders, 0);                      /* whatever became of them, no request holds its model any longer */
     tokenizer_close(entry.tokenizer);
     return 0;
 }
@@ -118,6 +122,7 @@ static struct client_id submitted(struct gateway *g)
     struct gateway_ask a;
     assert_true(wait_ask(g, ASK_MODEL, 2000, &a));
     gateway_resolved(g, a.client, &entry);
+    assert_true(holders > 0);
     assert_true(wait_ask(g, ASK_SUBMIT, 2000, &a));
     return a.client;
 }
