@@ -138,7 +138,8 @@ enum err ledger_claim_acked(struct ledger *l, const struct claim *c, const struc
                             const struct sig *requester_sig) MUST_CHECK;
 
 /* Either role: the job is over for us. Stores our signed note. As provider, a job with a co-signed claim is now due for a
- * receipt. Idempotent: the first outcome stays. */
+ * receipt. Idempotent: the first outcome stays. One exception: a provider that noted "failed" because a crash took the claim
+ * that the requester has (ledger_claim_acked() brings it back) notes "partial" then; no receipt has carried its note yet. */
 enum err ledger_job_end(struct ledger *l, const struct hash *terms, enum outcome outcome, enum side fault, enum reason reason,
                         struct wall now) MUST_CHECK;
 
@@ -207,6 +208,8 @@ enum err ledger_receipt_at(struct ledger *l, enum side role, const struct pubkey
                            struct receipt_view *out) MUST_CHECK;
 /* By the first hex digits of its id (at least 4). ERR_FORMAT, ERR_NOT_FOUND, ERR_EXISTS (more than one fits). */
 enum err ledger_receipt_lookup(struct ledger *l, const char *hex_prefix, struct hash *out) MUST_CHECK;
+/* A job's terms hash by its first digits; the same. */
+enum err ledger_job_lookup(struct ledger *l, const char *hex_prefix, struct hash *out) MUST_CHECK;
 
 enum err ledger_job_next(struct ledger *l, uint64_t *cursor, struct job *out) MUST_CHECK;   /* newest first, as above */
 enum err ledger_job_find(struct ledger *l, const struct hash *terms, struct job *out) MUST_CHECK;

@@ -218,6 +218,29 @@ static enum err settle_stage(struct ledger *l, struct job *j)
     return e;
 }
 
+static enum err put_own_note(struct ledger *l, const struct job *j)
+{
+    uint8_t buf[NOTE_BYTES_MAX];
+    struct note n = { .subject = j->terms, .by = j->role, .fault = j->fault, .outcome = j->outcome, .reason = j->reason };
+    struct book_signed s = { 0 };
+    enum err e = note_encode(&n, buf, &s.body);
+    ENSURE(e == OK);
+    note_sign(l->key, &l->net, s.body, j->role == SIDE_REQUESTER ? &s.requester_sig : &s.provider_sig);
+    struct book_key k = book_key_hash_side(&j->terms, j->role);
+    return book_signed_put(l, STORE_NOTE, &k, &s);
+}
+
+/* A crash took this claim from us, and the peer has brought it back: "failed" means that no token was delivered, and both
+ * sides have signed for some. Our note has not left yet, it goes with the receipt. */
+static enum err retract_failure(struct ledger *l, struct job *j)
+{
+    if (j->outcome != OUTCOME_FAILED || j->tokens.out == 0)
+        return OK;
+    ENSURE(hash_is_zero(&j->receipt));
+    j->outcome = OUTCOME_PARTIAL;
+    return put_own_note(l, j);
+}
+
 static enum err put_claim(struct ledger *l, struct job *j, const struct claim *c, const struct hash *digest,
                           const struct sig *requester_sig, const struct sig *provider_sig)
 {
@@ -235,6 +258,8 @@ static enum err put_claim(struct ledger *l, struct job *j, const struct claim *c
     j->claim_index = c->index;
     j->tokens = c->tokens;
     j->cost = c->cost;
+    if (e == OK)
+        e = retract_failure(l, j);
     if (e == OK)
         e = settle_stage(l, j);
     return e == OK ? book_job_save(l, j) : e;
@@ -288,18 +313,6 @@ enum err ledger_claim_acked(struct ledger *l, const struct claim *c, const struc
 }
 
 /* ---- the end ---- */
-
-static enum err put_own_note(struct ledger *l, const struct job *j)
-{
-    uint8_t buf[NOTE_BYTES_MAX];
-    struct note n = { .subject = j->terms, .by = j->role, .fault = j->fault, .outcome = j->outcome, .reason = j->reason };
-    struct book_signed s = { 0 };
-    enum err e = note_encode(&n, buf, &s.body);
-    ENSURE(e == OK);
-    note_sign(l->key, &l->net, s.body, j->role == SIDE_REQUESTER ? &s.requester_sig : &s.provider_sig);
-    struct book_key k = book_key_hash_side(&j->terms, j->role);
-    return book_signed_put(l, STORE_NOTE, &k, &s);
-}
 
 static enum err put_end(struct ledger *l, struct job *j)
 {

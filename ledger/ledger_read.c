@@ -73,7 +73,8 @@ static bool begins_with(struct bytes id, const struct hash *first, size_t digits
     return digits % 2 == 0 || id.data[digits / 2] >> 4 == first->b[digits / 2] >> 4;
 }
 
-enum err ledger_receipt_lookup(struct ledger *l, const char *hex_prefix, struct hash *out)
+/* In a table whose keys are hashes. */
+static enum err lookup(struct ledger *l, enum store_table table, const char *hex_prefix, struct hash *out)
 {
     struct hash first, found;
     size_t digits;
@@ -82,7 +83,7 @@ enum err ledger_receipt_lookup(struct ledger *l, const char *hex_prefix, struct 
     if (e != OK)
         return e;
     struct book_key k = book_key_hash(&first);
-    e = store_seek(l->store, STORE_RECEIPT_ID, book_key_view(&k), &key, &value);
+    e = store_seek(l->store, table, book_key_view(&k), &key, &value);
     if (e != OK)
         return e;
     if (!begins_with(key, &first, digits))
@@ -90,13 +91,23 @@ enum err ledger_receipt_lookup(struct ledger *l, const char *hex_prefix, struct 
     memcpy(found.b, key.data, HASH_BYTES);
     k = book_key_hash(&found);
     k = book_key_after(&k);
-    e = store_seek(l->store, STORE_RECEIPT_ID, book_key_view(&k), &key, &value);
+    e = store_seek(l->store, table, book_key_view(&k), &key, &value);
     if (e == OK && begins_with(key, &first, digits))
         return ERR_EXISTS;
     if (e != OK && e != ERR_NOT_FOUND)
         return e;
     *out = found;
     return OK;
+}
+
+enum err ledger_receipt_lookup(struct ledger *l, const char *hex_prefix, struct hash *out)
+{
+    return lookup(l, STORE_RECEIPT_ID, hex_prefix, out);
+}
+
+enum err ledger_job_lookup(struct ledger *l, const char *hex_prefix, struct hash *out)
+{
+    return lookup(l, STORE_JOB, hex_prefix, out);
 }
 
 /* ---- jobs ---- */

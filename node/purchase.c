@@ -56,6 +56,15 @@ static bool send_terms(struct requester *r, struct ask *a, const struct held_bid
     return e == OK && services_send(s, &b->node, MSG_TERMS, body);
 }
 
+/* As adverts call it. Whoever asked by gossip has not looked at any. */
+static const char *model_label(struct requester *r, struct ask *a)
+{
+    struct advert ad;
+    if (!a->model_name[0] && overlay_providers(r->s->overlay, r->s->now, &a->model, &ad, 1) == 1)
+        memcpy(a->model_name, ad.model_name, sizeof a->model_name);
+    return a->model_name[0] ? a->model_name : NULL;
+}
+
 bool purchase_begin(struct requester *r, struct ask *a, const struct held_bid *b)
 {
     struct services *s = r->s;
@@ -66,7 +75,7 @@ bool purchase_begin(struct requester *r, struct ask *a, const struct held_bid *b
         return false;                                      /* before anything is signed */
     *buy = (struct purchase){ .node = b->node, .base = a->tokens.count, .first_token_ms = b->bid.first_token_ms };
     terms_fill(r, a, b, &buy->terms);
-    enum err e = ledger_terms_sign(s->ledger, &buy->terms, a->model_name[0] ? a->model_name : NULL, s->wall, &terms, &buy->hash);
+    enum err e = ledger_terms_sign(s->ledger, &buy->terms, model_label(r, a), s->wall, &terms, &buy->hash);
     if (e) {
         effects_log(s->out, LOG_WARN, "terms.unsigned", "request %llu: %s", (unsigned long long)a->client.id, err_text(e));
         return false;

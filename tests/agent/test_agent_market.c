@@ -348,6 +348,10 @@ static void batch_work_is_gossiped(void **state)
             gossiped += v[k].gossiped;
     }
     assert_int_equal(gossiped, 4);
+    struct job job;
+    uint64_t cursor = UINT64_MAX;
+    assert_ok(ledger_job_next(agent_ledger(world_node(w, 0)->agent), &cursor, &job));
+    assert_true(job.model_label[0] != 0);                  /* who gossips an offer has looked at no advert */
     world_free(w);
 }
 

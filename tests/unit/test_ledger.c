@@ -103,6 +103,13 @@ static void a_channel_sums_up_and_reads_newest_first(void **state)
     assert_err(ledger_receipt_lookup(&p->provider.ledger, "xyzw", &found), ERR_FORMAT);
     hex[8] = hex[8] == '0' ? '1' : '0';
     assert_err(ledger_receipt_lookup(&p->provider.ledger, hex, &found), ERR_NOT_FOUND);
+    hash_format(&j.hash, hex);                             /* a job by its terms, the same way */
+    hex[7] = '\0';
+    assert_ok(ledger_job_lookup(&p->requester.ledger, hex, &found));
+    assert_true(hash_equal(&found, &j.hash));
+    assert_err(ledger_receipt_lookup(&p->requester.ledger, hex, &found), ERR_NOT_FOUND);
+    hex[3] = '\0';
+    assert_err(ledger_job_lookup(&p->requester.ledger, hex, &found), ERR_FORMAT);
 }
 
 static void terms_are_accepted_once_and_only_from_their_requester(void **state)
@@ -270,6 +277,35 @@ static void a_crash_leaves_the_last_cosigned_claim_to_be_paid(void **state)
     assert_ok(ledger_receipt_find(&p->requester.ledger, &id, &v));
 }
 
+/* The requester has co-signed a claim whose acknowledgement the provider's crash swallowed; afterwards it brings the claim. */
+static void a_claim_that_a_crash_took_makes_failed_partial_on_both_sides(void **state)
+{
+    struct pair *p = *state;
+    struct rig_job j;
+    struct sig ours;
+    rig_job_init(&j, &p->requester, &p->provider, 6);
+    assert_ok(rig_job_begin(&j, &p->requester, &p->provider));
+    assert_ok(store_commit(p->provider.store));
+    for (int i = 0; i < 32; i++)
+        rig_job_token(&j);
+    assert_true(rig_job_claim(&j, false));
+    struct sig theirs = rig_claim_sig(&j, &p->provider);
+    assert_ok(ledger_claim_cosign(&p->requester.ledger, &j.claim, &j.digest, &theirs, &ours));
+    assert_ok(ledger_job_end(&p->requester.ledger, &j.hash, OUTCOME_PARTIAL, SIDE_PROVIDER, REASON_LINK_LOST, rig_now));
+    assert_ok(party_crash(&p->provider));
+    struct job job;
+    assert_ok(ledger_job_find(&p->provider.ledger, &j.hash, &job));
+    assert_true(job.outcome == OUTCOME_FAILED && job.reason == REASON_RESTART);
+    assert_ok(ledger_claim_acked(&p->provider.ledger, &j.claim, &j.digest, &ours));
+    assert_ok(ledger_job_find(&p->provider.ledger, &j.hash, &job));
+    assert_true(job.outcome == OUTCOME_PARTIAL && job.reason == REASON_RESTART && job.tokens.out == 32);
+    struct note n;
+    assert_ok(ledger_note_find(&p->provider.ledger, &j.hash, SIDE_PROVIDER, &n));
+    assert_true(n.outcome == OUTCOME_PARTIAL && n.fault == SIDE_PROVIDER && n.reason == REASON_RESTART);
+    struct hash id;
+    assert_ok(rig_job_close(&j, &p->requester, &p->provider, &id));
+}
+
 static void a_ledger_belongs_to_one_key_and_network(void **state)
 {
     struct pair *p = *state;
@@ -321,6 +357,7 @@ int main(void)
         CASE(nothing_follows_the_last_claim),
         CASE(a_job_without_a_claim_owes_nothing),
         CASE(a_crash_leaves_the_last_cosigned_claim_to_be_paid),
+        CASE(a_claim_that_a_crash_took_makes_failed_partial_on_both_sides),
         CASE(a_ledger_belongs_to_one_key_and_network),
         CASE(attempts_of_one_request_are_found_by_its_id),
     };
