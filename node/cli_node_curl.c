@@ -132,7 +132,7 @@ int cmd_status(struct cli *c)
         return EXIT_FINE;
     }
     address_text(text_of(j, "host"), (uint16_t)number_of(j, "port"), address);
-    printf("%snode     %.16s%s  %s%s%s\nnetwork  %s\naddress  %s\npeers    %" PRIu64 "\nuptime   %" PRIu64 " s\n", cli_bold(c), text_of(j, "id"),
+    printf("%snode     %.12s%s  %s%s%s\nnetwork  %s\naddress  %s\npeers    %" PRIu64 "\nuptime   %" PRIu64 " s\n", cli_bold(c), text_of(j, "id"),
            cli_plain(c), strcmp(text_of(j, "state"), "ready") == 0 ? cli_green(c) : cli_dim(c), text_of(j, "state"), cli_plain(c), text_of(j, "network"),
            address, number_of(j, "peers"), number_of(j, "uptime_ms") / 1000);
     if (text_of(j, "reason")[0])
@@ -162,11 +162,11 @@ int cmd_peers(struct cli *c)
         cli_print_json(j);
         return EXIT_FINE;
     }
-    printf("%s%-16s  %-28s %9s  %-8s %s%s\n", cli_bold(c), "NODE", "ADDRESS", "RTT", "DIALLED", "OWNER", cli_plain(c));
+    printf("%s%-12s  %-28s %9s  %-8s %s%s\n", cli_bold(c), "NODE", "ADDRESS", "RTT", "DIALLED", "OWNER", cli_plain(c));
     json_array_foreach(json_object_get(j, "peers"), i, p) {
         char address[ADDRESS_TEXT_CHARS];
         address_text(text_of(p, "host"), (uint16_t)number_of(p, "port"), address);
-        printf("%.16s  %-28s %6.2f ms  %-8s %.16s\n", text_of(p, "id"), address, (double)number_of(p, "rtt_us") / 1000.0,
+        printf("%.12s  %-28s %6.2f ms  %-8s %.12s\n", text_of(p, "id"), address, (double)number_of(p, "rtt_us") / 1000.0,
                json_is_true(json_object_get(p, "outbound")) ? "by us" : "by them", text_of(p, "owner"));
     }
     json_decref(j);
@@ -184,13 +184,13 @@ int cmd_models(struct cli *c)
         cli_print_json(j);
         return EXIT_FINE;
     }
-    printf("%s%-20s %-12s %-16s %10s %10s  %12s %12s  %-4s %-8s %s%s\n", cli_bold(c), "MODEL", "ID", "PROVIDER", "PREFILL/S", "DECODE/S", "IN/M", "OUT/M", "LAW",
+    printf("%s%-20s %-12s %-12s %10s %10s  %12s %12s  %-4s %-8s %s%s\n", cli_bold(c), "MODEL", "ID", "PROVIDER", "PREFILL/S", "DECODE/S", "IN/M", "OUT/M", "LAW",
            "TIER", "BACKEND", cli_plain(c));
     json_array_foreach(json_object_get(j, "adverts"), i, a) {
         char in[32], out[32];
         print_price(number_of(a, "price_input"), in);
         print_price(number_of(a, "price_output"), out);
-        printf("%-20s %.12s %.16s %10" PRIu64 " %10" PRIu64 "  %12s %12s  %-4s %-8s %s%s\n", text_of(a, "model"), text_of(a, "model_id"), text_of(a, "provider"),
+        printf("%-20s %.12s %.12s %10" PRIu64 " %10" PRIu64 "  %12s %12s  %-4s %-8s %s%s\n", text_of(a, "model"), text_of(a, "model_id"), text_of(a, "provider"),
                number_of(a, "prefill_millitokens_s") / 1000, number_of(a, "decode_millitokens_s") / 1000, in, out, text_of(a, "jurisdiction"), text_of(a, "tier"),
                text_of(a, "backend"), json_is_true(json_object_get(a, "self")) ? " (this node)" : "");
     }
@@ -211,12 +211,14 @@ int cmd_offers(struct cli *c)
         cli_print_json(j);
         return EXIT_FINE;
     }
-    json_array_foreach(json_object_get(j, "offers"), i, o)
-        printf("%5" PRIu64 " s ago  model %.12s  from %.12s  %" PRIu64 " + %" PRIu64 " tokens  %s  %s\n", number_of(o, "age_ms") / 1000, text_of(o, "model_id"),
-               text_of(o, "requester"), number_of(o, "prompt_tokens"), number_of(o, "output_max"), json_is_true(json_object_get(o, "gossiped")) ? "gossip" : "direct",
-               json_is_true(json_object_get(o, "bid")) ? "we bid" : text_of(o, "declined"));
     if (json_array_size(json_object_get(j, "offers")) == 0)
         puts("no offers heard lately");
+    else
+        printf("%s%7s  %-12s  %-12s  %9s %9s  %-6s  %s%s\n", cli_bold(c), "AGO", "MODEL", "REQUESTER", "PROMPT", "ANSWER", "CAME", "WHAT BECAME OF IT", cli_plain(c));
+    json_array_foreach(json_object_get(j, "offers"), i, o)
+        printf("%5" PRIu64 " s  %.12s  %.12s  %9" PRIu64 " %9" PRIu64 "  %-6s  %s\n", number_of(o, "age_ms") / 1000, text_of(o, "model_id"),
+               text_of(o, "requester_id"), number_of(o, "prompt_tokens"), number_of(o, "output_max"), json_is_true(json_object_get(o, "gossiped")) ? "gossip" : "direct",
+               json_is_true(json_object_get(o, "bid")) ? "we bid" : text_of(o, "declined"));
     json_decref(j);
     return EXIT_FINE;
 }
@@ -323,7 +325,7 @@ static void print_summary(struct run *r)
     else
         fprintf(stderr, "%s credits, receipt", cost);
     json_array_foreach(json_object_get(tally, "receipts"), i, receipt)
-        fprintf(stderr, " %.16s", json_string_value(receipt));
+        fprintf(stderr, " %.12s", json_string_value(receipt));
     fprintf(stderr, "%s\n", dim ? cli_plain(r->c) : "");
 }
 

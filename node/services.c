@@ -53,7 +53,7 @@ struct short_name short_name(const struct hash *h)
     char hex[HASH_HEX_CHARS + 1];
     struct short_name n;
     hash_format(h, hex);
-    memcpy(n.text, hex, 8);
-    n.text[8] = 0;
+    memcpy(n.text, hex, sizeof n.text - 1);
+    n.text[sizeof n.text - 1] = 0;
     return n;
 }

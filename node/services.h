@@ -40,8 +40,8 @@ bool services_peer_key(const struct services *s, const struct node_id *node, str
 /* Owner certified in a connected peer's record, or NULL; lent until the next change of the overlay. */
 const struct pubkey *services_peer_owner(const struct services *s, const struct node_id *node);
 uint32_t services_rtt_us(const struct services *s, const struct node_id *node);    /* 0: unknown */
-/* The first eight hex digits of a hash, for logs. */
-struct short_name { char text[9]; };
+/* The first twelve hex digits of a hash, for logs: as long as `tally` shows them. */
+struct short_name { char text[13]; };
 struct short_name short_name(const struct hash *h);
 
 #endif

@@ -72,7 +72,7 @@ char *node_peers_json(struct node *n)
     struct overlay_peer p;
     size_t cursor = 0;
     while (overlay_peer_each(agent_overlay(n->agent), &cursor, &p)) {
-        json_t *j = json_pack("{s:o, s:s, s:i, s:i, s:b, s:I}", "id", hash_json(&p.record->id.h), "host", p.record->at.host,
+        json_t *j = json_pack("{s:o, s:o, s:s, s:i, s:i, s:b, s:I}", "id", hash_json(&p.record->id.h), "key", key_json(&p.record->key), "host", p.record->at.host,
                               "port", p.record->at.port, "rtt_us", (int)p.rtt_us, "outbound", p.outbound,
                               "up_ms", (json_int_t)mono_ms_between(p.up_since, mono_now()));
         if (j && p.record->has_cert)
@@ -121,8 +121,8 @@ char *node_offers_json(struct node *n)
     uint32_t count = agent_offers(n->agent, mono_now(), offers, ARRAY_COUNT(offers));
     json_t *list = json_array();
     for (uint32_t i = 0; i < count; i++)
-        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:I, s:i, s:i, s:b, s:b, s:s}",
-            "model_id", hash_json(&offers[i].model), "requester", key_json(&offers[i].requester),
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:i, s:i, s:b, s:b, s:s}",
+            "model_id", hash_json(&offers[i].model), "requester", key_json(&offers[i].requester), "requester_id", id_json(&offers[i].requester),
             "price_input_max", amount_json(offers[i].price_input_max), "price_output_max", amount_json(offers[i].price_output_max),
             "age_ms", (json_int_t)offers[i].age_ms, "output_max", (int)offers[i].output_max, "prompt_tokens", (int)offers[i].prompt_count,
             "gossiped", offers[i].gossiped, "bid", offers[i].bid, "declined", offers[i].bid ? "" : err_text(offers[i].declined)));

@@ -24,3 +24,9 @@ json_t *key_json(const struct pubkey *k)
     pubkey_format(k, hex);
     return json_string(hex);
 }
+
+json_t *id_json(const struct pubkey *k)
+{
+    struct node_id id = node_id_of(k);
+    return hash_json(&id.h);
+}

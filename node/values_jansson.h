@@ -14,5 +14,6 @@
 json_t *amount_json(uint64_t v);
 json_t *hash_json(const struct hash *h);
 json_t *key_json(const struct pubkey *k);
+json_t *id_json(const struct pubkey *k);               /* the node id of a node key */
 
 #endif

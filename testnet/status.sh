@@ -25,7 +25,7 @@ state_of() {
 }
 first=1
 [ -z "$json" ] || printf '['
-[ -n "$json" ] || printf '%-10s %-16s %-21s %-24s %-14s %-10s %s\n' NAME NODE ADDRESS ENDPOINT MODEL PRICE_OUT STATE
+[ -n "$json" ] || printf '%-10s %-12s %-21s %-24s %-14s %-10s %s\n' NAME NODE ADDRESS ENDPOINT MODEL PRICE_OUT STATE
 for n in $(nodes); do
     m=$(models_of "$n")
     if [ -n "$json" ]; then
@@ -36,7 +36,7 @@ for n in $(nodes); do
             "$(run_value "$n" host)" "$(run_value "$n" port)" "$(run_value "$n" api)" "$(state)/$n" "${m:+\"$m\"}" "$prices" "$(state_of "$n")"
         first=""
     else
-        printf '%-10s %-16.16s %-21s %-24s %-14s %-10s %s\n' "$n" "$(run_value "$n" id)" "$(run_value "$n" host):$(run_value "$n" port)" "$(run_value "$n" api)" \
+        printf '%-10s %-12.12s %-21s %-24s %-14s %-10s %s\n' "$n" "$(run_value "$n" id)" "$(run_value "$n" host):$(run_value "$n" port)" "$(run_value "$n" api)" \
             "${m:--}" "$([ -n "$m" ] && conf "$n" price_output || echo -)" "$(state_of "$n")"
     fi
 done
