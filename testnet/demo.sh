@@ -22,7 +22,7 @@ say "asking through the mesh: $question"
 summary=$(state)/summary
 tally_of node-01 run tally-tales "$question" --seed 42 2>"$summary" || die "the question was not answered: $(tail -n 1 "$summary")"
 cat "$summary"
-receipt=$(sed -n 's/.*receipt \([0-9a-f]\{16\}\).*/\1/p' "$summary")
+receipt=$(sed -n 's/.*receipt \([0-9a-f]\{12\}\).*/\1/p' "$summary")
 [ -n "$receipt" ] || die "the answer came without a receipt"
 
 say "the receipt as the requester holds it (node-01)"
