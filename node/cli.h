@@ -24,8 +24,10 @@ enum exit_code {
 
 struct cli {
     char data_dir[CONFIG_PATH_CHARS];
-    char api[320];                 /* empty: from run.json; where there is no node's folder, http://127.0.0.1:8600 */
-    const char *api_key;           /* $TALLY_API_KEY */
+    char api[320];                 /* --api; empty until cli_find_node() has read run.json */
+    char node[HASH_HEX_CHARS + 1]; /* the node that is meant; empty with --api, which asks whoever is there */
+    const char *api_key;           /* $TALLY_API_KEY; else key_text, from the node's api.key_file; else NULL */
+    char key_text[256];
     bool json, tty, colour, yes;
     struct passphrase passphrase;  /* --passphrase-fd, or asked for when a key turns out to be locked */
     int argc;                      /* of the command: argv[0] is its name */
@@ -33,13 +35,14 @@ struct cli {
 };
 
 struct command {
-    const char *name, *arguments, *summary, *help;   /* help: options and examples */
+    const char *name, *arguments, *summary, *help;   /* arguments "": takes none. help: options and examples */
     int (*run)(struct cli *c);
 };
 extern const struct command commands[];
 extern const size_t command_count;
 
-/* One line to stderr, "tally: ...", and the exit code back. */
+/* One line to stderr, "tally: ...", and the exit code back. With --json the last one of a command that fails without having
+ * printed its document becomes {"error": {"message", "exit"}} on standard output. */
 int cli_fail(enum exit_code code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 enum exit_code cli_code_of(enum err e);
 void cli_print_json(json_t *j);                        /* steals j; indented on a terminal, compact otherwise */
@@ -80,9 +83,9 @@ int cmd_verify(struct cli *c);
 int cmd_key(struct cli *c);
 int cmd_doctor(struct cli *c);
 
-/* The address of the node's endpoint. */
+/* The address of the node's endpoint, once it was asked; "" before. */
 const char *cli_api(struct cli *c);
-/* A node's own folder without an address: it is not running, and whoever listens at the usual port is somebody else. */
+/* No address was given, and the folder has none: its node is not running, and whoever listens at the usual port is another. */
 bool cli_is_stopped(const struct cli *c);
 /* GETs a document; EXIT_FINE and *out, or what cli_fail() gave. */
 int cli_get_json(struct cli *c, const char *path, json_t **out);

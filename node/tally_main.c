@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "node/cli.h"
+#include "node/datadir_posix.h"
 
 const struct command commands[] = {
     { "init", "[--network NAME] [--pow-bits N]", "make this machine's keys and a configuration",
@@ -21,18 +22,23 @@ const struct command commands[] = {
       "example: tally init --model mine=/srv/models/mine.gguf --bootstrap 'tally://...'\n", cmd_init },
     { "status", "", "this node: identity, peers, models, jobs, money", "example: tally status --json | jq .state\n", cmd_status },
     { "peers", "", "who is connected, and how far away", "", cmd_peers },
-    { "models", "", "what the mesh offers: model, provider, measured speed, price", "", cmd_models },
+    { "models", "", "what the mesh offers: model, provider, measured speed, price",
+      "Prices are credits per million tokens. Speeds are tokens per second, measured when the provider started.\n", cmd_models },
     { "offers", "", "work offers heard lately, and what became of them", "", cmd_offers },
-    { "run", "MODEL \"QUESTION\"", "ask, and watch the answer arrive",
+    { "run", "MODEL QUESTION", "ask, and watch the answer arrive",
       "  --system TEXT      system message\n"
-      "  --max-tokens N     (default: 512)       --temperature T  (default: 0.7; 0 is greedy)\n"
+      "  --max-tokens N     1 to 65536 (default: 512)\n"
+      "  --temperature T    0 to 2 (default: 0.7; 0 is greedy)\n"
       "  --seed N           same seed, same question, same model: same answer, on any provider\n"
       "  --stop TEXT        end before this text; up to four\n"
       "  --no-local         never answer with this node's own model\n"
       "  --batch            gossip the offer and wait for cheap bids\n"
-      "  --max-price P      most to pay per million output tokens, in credits\n"
-      "  --jurisdiction CC  only providers there; several with commas\n"
-      "examples: tally run tally-tales \"Tell me a story about a lighthouse\"\n"
+      "  --max-price P      most to pay, in credits per million output tokens\n"
+      "  --jurisdiction CC  only providers there: DE or DE,FR\n"
+      "  --                 what follows is the question, also if it begins with -\n"
+      "Words of the question are joined by spaces. The rate shown is all tokens of the answer over the time since it was asked.\n"
+      "examples: tally run tally-tales Tell me a story\n"
+      "          tally run tally-tales \"Tell me a story about a lighthouse\"\n"
       "          tally run tally-tales --json --seed 7 \"Who are you?\"\n", cmd_run },
     { "receipts", "[--limit N] [--jobs]", "receipts, newest first (works while tallyd is stopped)",
       "  --limit N          (default: 20)\n  --jobs             jobs instead: also those that never came to a receipt\n", cmd_receipts },
@@ -62,10 +68,11 @@ static void print_usage(FILE *f)
     for (size_t i = 0; i < command_count; i++)
         fprintf(f, "  %-9s %-38s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
     fputs("\n  -d, --data-dir DIR   the node's folder (default: $TALLY_DATA_DIR, ~/.tallymesh, /var/lib/tallymesh)\n"
-          "  --api URL            the node's endpoint (default: as the running node wrote it)\n"
-          "  --json               one JSON document instead of text; amounts are strings\n"
+          "  --api URL            ask whoever answers there (default: the running node of that folder, and no other)\n"
+          "  --json               one JSON document instead of text, {\"error\": {\"message\", \"exit\"}} if it failed; amounts are strings\n"
           "  --passphrase-fd N    read the key files' passphrase from descriptor N\n"
-          "  tally help COMMAND   options and examples; tally help exit-codes\n", f);
+          "  tally help COMMAND   options and examples; tally help exit-codes\n"
+          "environment: TALLY_DATA_DIR; TALLY_API_KEY, the key of a node with api.key_file (read from there if the file may be)\n", f);
 }
 
 static int print_help(const char *topic)
@@ -84,18 +91,31 @@ static int print_help(const char *topic)
     return cli_fail(EXIT_USAGE, "there is no command \"%s\"", topic);
 }
 
+/* What --json needs to know when a command is over. */
+static struct { bool json, printed; char text[600]; } outcome;
+
 int cli_fail(enum exit_code code, const char *format, ...)
 {
     va_list ap;
-    char text[600];
+    char *text = outcome.text;
     va_start(ap, format);
-    vsnprintf(text, sizeof text, format, ap);
+    vsnprintf(text, sizeof outcome.text, format, ap);
     va_end(ap);
     for (char *p = text; *p; p++)                      /* a node's or peer's words must not steer the terminal */
         if (((unsigned char)*p < 0x20 && *p != '\n') || *p == 0x7f)
             *p = '?';
     fprintf(stderr, "tally: %s\n", text);
     return (int)code;
+}
+
+/* A failure is a document as well, unless the command has printed what it found out. */
+static int finish(int rc)
+{
+    if (outcome.json && rc != EXIT_FINE && !outcome.printed) {
+        json_t *text = json_string(outcome.text);
+        cli_print_json(json_pack("{s:{s:o, s:i}}", "error", "message", text ? text : json_string("the message is no UTF-8"), "exit", rc));
+    }
+    return rc;
 }
 
 enum exit_code cli_code_of(enum err e)
@@ -113,9 +133,11 @@ enum exit_code cli_code_of(enum err e)
 
 void cli_print_json(json_t *j)
 {
-    char *text = j ? json_dumps(j, JSON_SORT_KEYS | (isatty(1) ? JSON_INDENT(2) : JSON_COMPACT)) : NULL;
+    /* Six digits: times measured here are worth no more, and 0.069471401000000002 is no number to read. */
+    char *text = j ? json_dumps(j, JSON_SORT_KEYS | JSON_REAL_PRECISION(6) | (isatty(1) ? JSON_INDENT(2) : JSON_COMPACT)) : NULL;
     if (text)
         puts(text);
+    outcome.printed = true;
     free(text);
     json_decref(j);
 }
@@ -154,23 +176,8 @@ const char *cli_option(struct cli *c, int *i, const char *name)
     if (c->argv[*i][n] != 0)
         return NULL;
     if (*i + 1 >= c->argc)
-        exit(cli_fail(EXIT_USAGE, "%s wants a value", name));
+        exit(finish(cli_fail(EXIT_USAGE, "%s wants a value", name)));
     return c->argv[++*i];
-}
-
-static void find_data_dir(struct cli *c)
-{
-    struct stat st;
-    const char *env = getenv("TALLY_DATA_DIR"), *home = getenv("HOME");
-    if (c->data_dir[0])
-        return;
-    if (env && env[0])
-        snprintf(c->data_dir, sizeof c->data_dir, "%s", env);
-    else {
-        snprintf(c->data_dir, sizeof c->data_dir, "%s/.tallymesh", home ? home : "");
-        if (stat(c->data_dir, &st) != 0 && stat("/var/lib/tallymesh/node.pow", &st) == 0)
-            snprintf(c->data_dir, sizeof c->data_dir, "/var/lib/tallymesh");
-    }
 }
 
 static int read_passphrase(struct cli *c, const char *fd_text)
@@ -182,18 +189,31 @@ static int read_passphrase(struct cli *c, const char *fd_text)
     return e == OK ? EXIT_FINE : cli_fail(EXIT_USAGE, "--passphrase-fd %s: %s", fd_text, err_text(e));
 }
 
-/* Global options may stand anywhere; what is left is the command's. Returns an exit code, or -1 to go on. */
+static bool is_asked_for(const struct cli *c, const char *flag)
+{
+    for (int i = 0; i < c->argc && strcmp(c->argv[i], "--") != 0; i++)
+        if (strcmp(c->argv[i], flag) == 0)
+            return true;
+    return false;
+}
+
+/* Global options may stand anywhere before a "--"; what is left is the command's. Returns an exit code, or -1 to go on. */
 static int take_globals(struct cli *c)
 {
     int kept = 0;
+    bool words_only = false;
+    outcome.json = is_asked_for(c, "--json");          /* also for what is wrong before it */
     for (int i = 0; i < c->argc; i++) {
         const char *v;
-        if (strcmp(c->argv[i], "--json") == 0)
+        words_only = words_only || strcmp(c->argv[i], "--") == 0;
+        if (words_only)
+            c->argv[kept++] = c->argv[i];
+        else if (strcmp(c->argv[i], "--json") == 0)
             c->json = true;
         else if (strcmp(c->argv[i], "--yes") == 0)
             c->yes = true;
-        else if (strcmp(c->argv[i], "-d") == 0 && i + 1 < c->argc)
-            snprintf(c->data_dir, sizeof c->data_dir, "%s", c->argv[++i]);
+        else if ((v = cli_option(c, &i, "-d")))
+            snprintf(c->data_dir, sizeof c->data_dir, "%s", v);
         else if ((v = cli_option(c, &i, "--data-dir")))
             snprintf(c->data_dir, sizeof c->data_dir, "%s", v);
         else if ((v = cli_option(c, &i, "--api")))
@@ -208,6 +228,48 @@ static int take_globals(struct cli *c)
     return -1;
 }
 
+static int run_command(struct cli *c)
+{
+    for (size_t i = 0; i < command_count; i++) {
+        if (strcmp(commands[i].name, c->argv[0]) != 0)
+            continue;
+        if (c->argc > 1 && (strcmp(c->argv[1], "--help") == 0 || strcmp(c->argv[1], "-h") == 0))
+            return print_help(c->argv[0]);
+        if (c->argc > 1 && !commands[i].arguments[0])
+            return cli_fail(EXIT_USAGE, "what is \"%.60s\"? tally %s takes no arguments", c->argv[1], c->argv[0]);
+        if (crypto_start() != OK)
+            return cli_fail(EXIT_FAILED, "no system randomness");
+        if (!c->data_dir[0])
+            datadir_find(c->data_dir);
+        int rc = commands[i].run(c);
+        passphrase_fini(&c->passphrase);
+        return rc;
+    }
+    return cli_fail(EXIT_USAGE, "there is no command \"%s\"; `tally help` lists them", c->argv[0]);
+}
+
+static int obey(struct cli *c)
+{
+    int rc = take_globals(c);
+    if (rc >= 0)
+        return rc;
+    if (c->argc == 0) {
+        print_usage(stderr);
+        return cli_fail(EXIT_USAGE, "no command");
+    }
+    if (strcmp(c->argv[0], "help") == 0 && c->argc > 1)
+        return print_help(c->argv[1]);
+    if (strcmp(c->argv[0], "help") == 0 || strcmp(c->argv[0], "--help") == 0 || strcmp(c->argv[0], "-h") == 0) {
+        print_usage(stdout);
+        return EXIT_FINE;
+    }
+    if (strcmp(c->argv[0], "--version") == 0) {
+        puts("tally " TALLY_VERSION);
+        return EXIT_FINE;
+    }
+    return run_command(c);
+}
+
 int main(int argc, char **argv)
 {
     static struct cli c;
@@ -217,34 +279,7 @@ int main(int argc, char **argv)
     const char *no_color = getenv("NO_COLOR");         /* no-color.org: present and not empty */
     c.colour = c.tty && !(no_color && no_color[0]) && !(getenv("TERM") && strcmp(getenv("TERM"), "dumb") == 0);
     c.api_key = getenv("TALLY_API_KEY");
-    int rc = take_globals(&c);
-    if (rc >= 0)
-        return rc;
-    if (c.argc == 0) {
-        print_usage(stderr);
-        return EXIT_USAGE;
-    }
-    if (strcmp(c.argv[0], "help") == 0 && c.argc > 1)
-        return print_help(c.argv[1]);
-    if (strcmp(c.argv[0], "help") == 0 || strcmp(c.argv[0], "--help") == 0 || strcmp(c.argv[0], "-h") == 0) {
-        print_usage(stdout);
-        return EXIT_FINE;
-    }
-    if (strcmp(c.argv[0], "--version") == 0) {
-        puts("tally " TALLY_VERSION);
-        return EXIT_FINE;
-    }
-    for (size_t i = 0; i < command_count; i++) {
-        if (strcmp(commands[i].name, c.argv[0]) != 0)
-            continue;
-        if (c.argc > 1 && (strcmp(c.argv[1], "--help") == 0 || strcmp(c.argv[1], "-h") == 0))
-            return print_help(c.argv[0]);
-        if (crypto_start() != OK)
-            return cli_fail(EXIT_FAILED, "no system randomness");
-        find_data_dir(&c);
-        rc = commands[i].run(&c);
-        passphrase_fini(&c.passphrase);
-        return rc;
-    }
-    return cli_fail(EXIT_USAGE, "there is no command \"%s\"; `tally help` lists them", c.argv[0]);
+    if (c.api_key && !c.api_key[0])
+        c.api_key = NULL;
+    return finish(obey(&c));
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "crypto/keyfile_posix.h"
+#include "node/datadir_posix.h"
 #include "node/log_posix.h"
 #include "node/node_posix.h"
 #include "node/setup_posix.h"
@@ -19,7 +20,8 @@ static const char usage[] =
     "\n"
     "usage: tallyd [-c FILE] [-d DIR] [--set KEY=VALUE]... [--passphrase-fd N] [--check] [--print-config] [--version]\n"
     "  -c, --config FILE     configuration (default: DATA_DIR/tallyd.conf if there, else /etc/tallymesh/tallyd.conf)\n"
-    "  -d, --data-dir DIR    same as --set data_dir=DIR\n"
+    "  -d, --data-dir DIR    same as --set data_dir=DIR; without it $TALLY_DATA_DIR, else ~/.tallymesh or\n"
+    "                        /var/lib/tallymesh, where a node lives: as tally does\n"
     "      --set KEY=VALUE   override one key, for instance --set listen.port=7601; of a model: --set model.NAME.slots=8\n"
     "      --passphrase-fd N read the key files' passphrase from descriptor N; without it from the systemd credential\n"
     "                        \"passphrase\", or it is asked for at the terminal\n"
@@ -114,12 +116,26 @@ static enum err apply_sets(struct config *c, const struct arguments *a, struct c
     return e;
 }
 
+/* Built-in values; the folder is the one that `tally` would take. $TALLY_DATA_DIR is a key of the environment as well. */
+static void defaults(struct config *c)
+{
+    config_defaults(c);
+    datadir_find(c->data_dir);
+}
+
+/* As for tally, a TALLY_DATA_DIR that is set to nothing names no folder. */
+static char *environment(const char *name)
+{
+    char *value = getenv(name);
+    return value && !value[0] && strcmp(name, "TALLY_DATA_DIR") == 0 ? NULL : value;
+}
+
 static enum err read_config(struct config *c, const struct arguments *a, struct config_fault *why)
 {
     char path[CONFIG_PATH_CHARS + 16];
     struct stat st;
-    config_defaults(c);
-    enum err e = config_environment(c, getenv, why);
+    defaults(c);
+    enum err e = config_environment(c, environment, why);
     if (e == OK)
         e = apply_sets(c, a, why);                     /* data_dir decides where the file is ... */
     if (e != OK)
@@ -132,10 +148,10 @@ static enum err read_config(struct config *c, const struct arguments *a, struct 
             snprintf(path, sizeof path, "/etc/tallymesh/tallyd.conf");
     }
     if (a->config || stat(path, &st) == 0) {
-        config_defaults(c);
+        defaults(c);
         e = config_load(c, path, why);
         if (e == OK)
-            e = config_environment(c, getenv, why);
+            e = config_environment(c, environment, why);
         if (e == OK)
             e = apply_sets(c, a, why);                 /* ... and flags win over it */
     }
