@@ -81,8 +81,8 @@ int cmd_models(struct cli *c)
         print_price(json_number_of(a, "price_output"), out);
         printf("%-20s %.12s %.12s %10" PRIu64 " %10" PRIu64 "  %12s %12s  %-4s %-8s %s%s\n",
                json_text_of(a, "model"), json_text_of(a, "model_id"), json_text_of(a, "provider"),
-               json_number_of(a, "prefill_millitokens_s") / 1000, json_number_of(a, "decode_millitokens_s") / 1000, in, out, json_text_of(a, "jurisdiction"), json_text_of(a, "tier"),
-               json_text_of(a, "backend"), json_is_true(json_object_get(a, "self")) ? " (this node)" : "");
+               json_number_of(a, "prefill_millitokens_s") / 1000, json_number_of(a, "decode_millitokens_s") / 1000, in, out,
+               json_text_of(a, "jurisdiction"), json_text_of(a, "tier"), json_text_of(a, "backend"), json_is_true(json_object_get(a, "self")) ? " (this node)" : "");
     }
     if (json_array_size(json_object_get(j, "adverts")) == 0)
         puts("no model is offered in reach");
