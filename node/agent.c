@@ -210,6 +210,8 @@ static void drain_overlay(struct agent *a)
         else if (o.kind == OVERLAY_GOSSIP)
             on_gossip(a, &o);
         else if (o.kind == OVERLAY_PROVIDERS) {
+            if (hash_is_zero(&o.hash))
+                effects_add(&a->effects, AGENT_DIRECTORY_READY);
             requester_providers(&a->requester, &o.hash);
             headers_providers(&a->headers, &o.hash);
         } else if (o.kind == OVERLAY_NODE_FOUND && o.record) {
@@ -279,6 +281,15 @@ static void on_request(struct agent *a, const struct request *q)
         served_run(&a->served, &q->model, 1);
 }
 
+/* ERR_FULL: too much is being looked up; whoever waits for the answer has a deadline of its own. */
+static void on_directory_wanted(struct agent *a)
+{
+    struct hash all = { { 0 } };
+    enum err e = overlay_find_providers(a->s.overlay, a->s.now, &all);
+    if (e)
+        effects_log(&a->effects, LOG_INFO, "directory.later", "%s", err_text(e));
+}
+
 static void on_run_done(struct agent *a, struct run_id run, enum finish finish, enum err error)
 {
     struct hash model;
@@ -318,6 +329,9 @@ static void dispatch(struct agent *a, const struct agent_event *e)
         break;
     case AGENT_HEADER_WANTED:
         headers_want(&a->headers, &e->u.header.model);
+        break;
+    case AGENT_DIRECTORY_WANTED:
+        on_directory_wanted(a);
         break;
     case AGENT_DRAIN:
         on_drain(a);

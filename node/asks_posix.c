@@ -74,6 +74,62 @@ static bool resolve(struct node *n, struct node_waiting *w)
     return true;
 }
 
+/* ---- names that nobody offers ---- */
+
+enum { NAMES_SHOWN = 5, NAMES_CHARS = 120 };           /* with the name asked for they fit into an error's message */
+
+/* Some names of what is offered, with commas; how many models more there are. */
+static uint32_t list_names(struct node *n, char out[NAMES_CHARS + 1])
+{
+    static struct advert a;                            /* large; the loop is one thread */
+    char shown[NAMES_SHOWN][MODEL_NAME_CHARS_MAX + 1];
+    struct hash last = { { 0 } };
+    uint32_t count = 0, more = 0, i;
+    size_t len = 0;
+    out[0] = 0;
+    for (size_t cursor = 0; overlay_advert_each(agent_overlay(n->agent), mono_now(), &cursor, &a); last = a.model) {
+        for (i = 0; i < count && strcmp(shown[i], a.model_name) != 0; i++)
+            ;
+        if (i < count || hash_equal(&last, &a.model))
+            continue;
+        if (count == NAMES_SHOWN || len + strlen(a.model_name) + 2 > NAMES_CHARS) {
+            more++;
+            continue;
+        }
+        memcpy(shown[count], a.model_name, sizeof shown[count]);
+        len += (size_t)snprintf(out + len, NAMES_CHARS + 1 - len, "%s%s", count ? ", " : "", a.model_name);
+        count++;
+    }
+    return more;
+}
+
+void node_say_not_offered(struct node *n, const char *asked, char out[NODE_WHY_CHARS])
+{
+    char list[NAMES_CHARS + 1], rest[32] = "";
+    uint32_t more = list_names(n, list);
+    if (more)
+        snprintf(rest, sizeof rest, " and %u more", more);
+    snprintf(out, NODE_WHY_CHARS, "no node in reach offers \"%.64s\"; %s%s%s", asked, list[0] ? "offered: " : "nothing is offered", list, rest);
+}
+
+/* Whether an unknown name may become known by waiting: the mesh is just being met, or our own model is not ready yet. */
+static bool may_still_come(const struct node *n, const char *asked)
+{
+    if (!agent_joined(n->agent) || !mono_reached(mono_now(), mono_add_ms(n->started, NODE_YOUNG_MS)))
+        return true;
+    for (uint32_t i = 0; i < n->model_count; i++)
+        if (!n->models[i].ready && !n->models[i].failed[0] && matches(asked, n->models[i].entry->name, &n->models[i].entry->id))
+            return true;
+    return false;
+}
+
+static void refuse_name(struct node *n, const struct node_waiting *w)
+{
+    char why[NODE_WHY_CHARS];
+    node_say_not_offered(n, w->name, why);
+    gateway_failed(n->gateway, w->client, ERR_NO_PROVIDER, why);
+}
+
 static void ask_model(struct node *n, const struct gateway_ask *a)
 {
     struct node_waiting w = { .client = a->client, .give_up = mono_add_ms(mono_now(), NODE_MODEL_WAIT_MS) };
@@ -91,6 +147,8 @@ static void ask_model(struct node *n, const struct gateway_ask *a)
         return;
     }
     n->waiting[n->waiting_count++] = w;
+    struct agent_event e = { .kind = AGENT_DIRECTORY_WANTED };
+    node_handle(n, &e);
 }
 
 static void drop_waiting(struct node *n, uint32_t i) { n->waiting[i] = n->waiting[--n->waiting_count]; }
@@ -109,12 +167,28 @@ void node_waiting_tick(struct node *n)
             want_header(n, &w->model);
         }
         if (mono_reached(mono_now(), w->give_up)) {
-            gateway_failed(n->gateway, w->client, w->has_model ? ERR_TIMEOUT : ERR_NO_PROVIDER,
-                           w->has_model ? "no provider sent the model's header in time" : "no node in reach offers this model");
+            if (w->has_model)
+                gateway_failed(n->gateway, w->client, ERR_TIMEOUT, "no provider sent the model's header in time");
+            else
+                refuse_name(n, w);
             drop_waiting(n, i);
             continue;
         }
         i++;
+    }
+}
+
+void node_directory_ready(struct node *n)
+{
+    struct hash model;
+    for (uint32_t i = 0; i < n->waiting_count;) {
+        const char *name = n->waiting[i].name;
+        if (n->waiting[i].has_model || find_served(n, name) || find_advertised(n, name, &model) || may_still_come(n, name)) {
+            i++;                                       /* the next tick sees to it */
+            continue;
+        }
+        refuse_name(n, &n->waiting[i]);
+        drop_waiting(n, i);
     }
 }
 

@@ -8,7 +8,6 @@
  * BID_GRACE_MS after the first acceptable bid - BID_GRACE_CHEAPER_MS while somebody who advertises a lower price has not
  * answered, so that a busy moment does not decide the price; gossiped batch work BID_GRACE_BATCH_MS after it. Load is never read from adverts: it is what a bid or a refusal says.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,8 +78,14 @@ static void give_up(struct requester *r, struct ask *a)
         return;
     }
     int len = snprintf(why, sizeof why, "no provider took it; node %s: %s", short_name(&a->why_not_by.h).text, decline_text(d->reason));
-    if (d->limit || d->have)
-        snprintf(why + len, sizeof why - (size_t)len, " (limit %" PRIu64 ", would be %" PRIu64 " %s)", d->limit, d->have, decline_unit(d->reason));
+    if (d->limit || d->have) {
+        char limit[AMOUNT_CHARS_MAX + 1], have[AMOUNT_CHARS_MAX + 1];
+        decline_amount(d->reason, d->limit, limit);
+        decline_amount(d->reason, d->have, have);
+        bool adds_up = decline_err(d->reason) == ERR_CREDIT;       /* to what is owed already, which the refusal does not say */
+        snprintf(why + len, sizeof why - (size_t)len, adds_up ? " (limit %s, this request may add %s %s)" : " (limit %s, would be %s %s)",
+                 limit, have, decline_unit(d->reason));
+    }
     ask_fail(r, a, decline_err(d->reason), why);
 }
 

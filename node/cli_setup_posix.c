@@ -242,6 +242,8 @@ static int change_passphrase(struct cli *c)
 int cmd_key(struct cli *c)
 {
     const char *what = c->argc > 1 ? c->argv[1] : "show";
+    if (c->argc > 2 && strcmp(what, "passwd") != 0)
+        return cli_fail(EXIT_USAGE, "what is \"%s\"?", c->argv[2]);
     if (strcmp(what, "show") == 0)
         return show_keys(c);
     if (strcmp(what, "bootstrap") == 0)

@@ -49,6 +49,7 @@ static bool copy_effect(struct held_effect *h)
     case AGENT_CLIENT_DONE:
     case AGENT_CLIENT_FAILED:
     case AGENT_HEADER_FAILED:
+    case AGENT_DIRECTORY_READY:
     case AGENT_LOG:
         return true;
     }
@@ -75,6 +76,7 @@ static bool promises_nothing(const struct agent_effect *e)
     case AGENT_CLIENT_FAILED:
     case AGENT_HEADER_READY:
     case AGENT_HEADER_FAILED:
+    case AGENT_DIRECTORY_READY:
         return false;
     }
     return false;
@@ -171,6 +173,9 @@ static bool perform(struct node *n, const struct agent_effect *e)
         return true;
     case AGENT_HEADER_FAILED:
         node_header_failed(n, e);
+        return true;
+    case AGENT_DIRECTORY_READY:
+        node_directory_ready(n);
         return true;
     case AGENT_LOG:
         log_event(e->u.log.level, e->u.log.event, "%s", e->u.log.text);

@@ -75,6 +75,7 @@ enum agent_event_kind {
     AGENT_RUN_DONE,                                    /* the engine is finished with a run; no more events for it */
     AGENT_MODEL_READY, AGENT_MODEL_GONE,
     AGENT_HEADER_WANTED,                               /* the shell needs a model's header to render and tokenise */
+    AGENT_DIRECTORY_WANTED,                            /* a client names a model that no known advert has: ask the mesh once more */
     AGENT_DRAIN,                                       /* take no new work; agent_drained() when all is settled */
 };
 
@@ -103,6 +104,7 @@ enum agent_effect_kind {
     AGENT_CLIENT_ACCEPTED,                             /* a provider has been chosen, or the run is local */
     AGENT_CLIENT_TOKENS, AGENT_CLIENT_DONE, AGENT_CLIENT_FAILED,
     AGENT_HEADER_READY, AGENT_HEADER_FAILED,
+    AGENT_DIRECTORY_READY,                             /* the mesh has answered: who is not in the directory now is not known to it */
     AGENT_LOG,
 };
 

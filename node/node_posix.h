@@ -26,6 +26,7 @@ enum {
     NODE_RUNS_MAX = 2 * JOBS_MAX, NODE_WAITING_MAX = 128, NODE_TURN_EVENTS_MAX = 512,
     NODE_DRAIN_MS = 20 * 1000,                             /* SIGTERM: finish what is open for so long at most */
     NODE_MODEL_WAIT_MS = 3000,                             /* a client may name a model whose adverts are still on their way */
+    NODE_YOUNG_MS = 10 * 1000,                             /* as long as its neighbours may be about to advertise, too */
     NODE_WAITING_MS = 5000,                                /* not joined by then: the log says why */
     NODE_WHY_CHARS = 400,
     NODE_EXIT_CONFIG = 78,                                 /* EX_CONFIG: a restart cures nothing */
@@ -107,6 +108,9 @@ void node_handle(struct node *n, const struct agent_event *e);
 void node_ask(struct node *n, struct gateway_ask *a);
 void node_header_ready(struct node *n, const struct agent_effect *e);
 void node_header_failed(struct node *n, const struct agent_effect *e);
+void node_directory_ready(struct node *n);                 /* names that the mesh does not know are refused */
+/* "no node in reach offers ..., offered: ...", for people: names some of what is offered. */
+void node_say_not_offered(struct node *n, const char *asked, char out[NODE_WHY_CHARS]);
 void node_waiting_tick(struct node *n);                    /* names that were not known yet; time-outs */
 
 /* ---- status_jansson.c: answers to queries, heap text, free() it ---- */

@@ -1,6 +1,8 @@
 /* offer.c - offers, bids and refusals as canonical bytes, and the one rule for who meets a request's limits. */
 #include "node/offer.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { OFFER_FIELDS = 17, BID_FIELDS = 13, DECLINE_FIELDS = 4, SIGNED_FIELDS = 2 };
@@ -223,16 +225,37 @@ const char *decline_text(enum decline_reason r)
     return (unsigned)r < DECLINE_COUNT ? declines[r].text : "for a reason this version does not know";
 }
 
+static unsigned decline_decimals(enum decline_reason r)
+{
+    if (r == DECLINE_CREDIT_REQUESTER || r == DECLINE_CREDIT_NEWCOMERS || r == DECLINE_BUDGET)
+        return 12;
+    return r == DECLINE_PRICE_INPUT || r == DECLINE_PRICE_OUTPUT ? 6 : 0;
+}
+
+void decline_amount(enum decline_reason r, uint64_t v, char out[AMOUNT_CHARS_MAX + 1])
+{
+    unsigned decimals = decline_decimals(r);
+    uint64_t one = 1;
+    for (unsigned i = 0; i < decimals; i++)
+        one *= 10;
+    int len = snprintf(out, AMOUNT_CHARS_MAX + 1, "%" PRIu64, v / one);
+    if (v % one == 0)
+        return;
+    len += snprintf(out + len, AMOUNT_CHARS_MAX + 1 - (size_t)len, ".%0*" PRIu64, (int)decimals, v % one);
+    while (out[len - 1] == '0')
+        out[--len] = 0;
+}
+
 const char *decline_unit(enum decline_reason r)
 {
     switch (r) {
     case DECLINE_CREDIT_REQUESTER:
     case DECLINE_CREDIT_NEWCOMERS:
     case DECLINE_BUDGET:
-        return "pico-credits";
+        return "credits";
     case DECLINE_PRICE_INPUT:
     case DECLINE_PRICE_OUTPUT:
-        return "micro-credits per million tokens";
+        return "credits per million tokens";
     case DECLINE_CONTEXT:
         return "tokens";
     case DECLINE_FIRST_TOKEN:

@@ -11,6 +11,7 @@
 #define TALLYMESH_NODE_OFFER_H
 
 #include "crypto/codec.h"
+#include "ledger/amount.h"
 #include "node/event.h"
 
 enum {
@@ -95,7 +96,9 @@ enum decline_reason {
 
 enum err decline_err(enum decline_reason r);
 const char *decline_text(enum decline_reason r);            /* never NULL, static storage */
-const char *decline_unit(enum decline_reason r);            /* of limit and have: "pico-credits", "tokens"; "" if there is none */
+/* limit or have for people, in decline_unit(): "0.24" and "credits per million tokens", "12" and "tokens"; "" if there is none. */
+void decline_amount(enum decline_reason r, uint64_t v, char out[AMOUNT_CHARS_MAX + 1]);
+const char *decline_unit(enum decline_reason r);
 
 /* Refusal of an offer (subject = offer hash) or of terms (subject = terms hash). limit and have in the reason's own
  * unit: pico-credits, micro-credits per million tokens, tokens, milliseconds or slots; 0 where there is none. */

@@ -163,7 +163,11 @@ char *node_openai_models_json(struct node *n, const char *name, unsigned *status
     json_decref(list);
     if (one)
         return finish_json(one);
+    char why[NODE_WHY_CHARS];
     *status = 404;
-    return finish_json(json_pack("{s:{s:s, s:s, s:s, s:s}}", "error", "message", "no node in reach offers this model", "type",
+    node_say_not_offered(n, name, why);
+    json_t *message = json_string(why);                /* the name is the client's, cut at any byte */
+    return finish_json(json_pack("{s:{s:o, s:s, s:s, s:s}}", "error", "message",
+                                 message ? message : json_string("no node in reach offers this model"), "type",
                                  "not_found_error", "param", "model", "code", "model_not_found"));
 }

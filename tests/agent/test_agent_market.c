@@ -194,7 +194,7 @@ static void a_price_cap_refuses(void **state)
     world_start(w);
     struct request q = world_request(w, 1, 40);
     q.limits.price_output_max = 300;
-    expect_failure(w, &q, ERR_PRICE, "limit 300, would be 400 micro-credits");
+    expect_failure(w, &q, ERR_PRICE, "limit 0.0003, would be 0.0004 credits per million tokens");
     q = world_request(w, 2, 40);
     q.limits.budget_pico = 20 * 100 + 40 * 400 - 1;
     expect_failure(w, &q, ERR_PRICE, "budget");
@@ -219,14 +219,14 @@ static void a_credit_limit_is_named(void **state)
     assert_int_equal(world_client(w, 1)->state, CLIENT_DONE);
     world_run_ms(w, 100);
     q = world_request(w, 2, 40);
-    expect_failure(w, &q, ERR_CREDIT, "credit limit for this requester (limit 20000");
+    expect_failure(w, &q, ERR_CREDIT, "credit limit for this requester (limit 0.00000002, this request may add 0.000000018 credits)");
     assert_int_equal(agent_counters(world_node(w, 1)->agent)->offers_declined[ERR_CREDIT] > 0, 1);
     world_free(w);
     w = mesh(1);
     world_node(w, 1)->config.newcomer_limit_pico = 10000;
     world_start(w);
     q = world_request(w, 1, 40);
-    expect_failure(w, &q, ERR_CREDIT, "all newcomers together (limit 10000");
+    expect_failure(w, &q, ERR_CREDIT, "all newcomers together (limit 0.00000001, this request may add 0.000000018 credits)");
     world_free(w);
 }
 
@@ -423,6 +423,27 @@ static void a_wrong_header_is_refused(void **state)
     }
 }
 
+/* Whoever waits for an answer about a name hears when the mesh has given it, also when there is nobody to ask. */
+static void the_directory_is_asked_for_and_answered(void **state)
+{
+    (void)state;
+    struct world *w = mesh(2);
+    world_start(w);
+    struct agent_event e = { .kind = AGENT_DIRECTORY_WANTED };
+    for (int n = 1; n <= 3; n++) {
+        world_event(w, 0, &e);
+        world_run_ms(w, 300);
+        assert_int_equal(world_node(w, 0)->directory_ready, n);
+    }
+    world_kill(w, 1);
+    world_kill(w, 2);
+    world_run_ms(w, 1000);
+    world_event(w, 0, &e);
+    world_run_ms(w, 2000);
+    assert_int_equal(world_node(w, 0)->directory_ready, 4);
+    world_free(w);
+}
+
 static void draining_finishes_what_is_open(void **state)
 {
     (void)state;
@@ -462,7 +483,7 @@ int main(void)
         cmocka_unit_test(local_is_free),
         cmocka_unit_test(a_header_is_fetched_and_checked),
         cmocka_unit_test(a_wrong_header_is_refused),
-        cmocka_unit_test(draining_finishes_what_is_open),
+        cmocka_unit_test(the_directory_is_asked_for_and_answered), cmocka_unit_test(draining_finishes_what_is_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

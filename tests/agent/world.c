@@ -287,6 +287,9 @@ static void perform(struct world *w, int node, const struct agent_effect *e)
     case AGENT_HEADER_FAILED:
         n->header_failed++;
         break;
+    case AGENT_DIRECTORY_READY:
+        n->directory_ready++;
+        break;
     case AGENT_MUTE:
         break;
     case AGENT_LOG:

@@ -48,7 +48,7 @@ struct world_node {
     int breakdowns;                                        /* times its store failed; it then restarts, as a supervisor would see to */
     bool frozen;                                           /* engine makes no tokens */
     int engine_fails_at;                                   /* output token index at which the engine fails; -1: never */
-    int header_ready, header_failed;
+    int header_ready, header_failed, directory_ready;
     struct bytes header_got;
 };
 

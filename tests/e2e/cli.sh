@@ -69,7 +69,7 @@ says 2 '--stop wants' ask tally-tales hello --stop ""
 says 2 'what is "--sede"' ask tally-tales hello --sede 3
 says 2 'seed wants a value' ask tally-tales hello --seed
 says 2 'not UTF-8' ask tally-tales $'\xff'
-for command in status peers models offers balance doctor; do says 2 'what is "extra"' "$tally" -d "$one" $command extra; done
+for command in status peers models offers doctor "key show" "key bootstrap"; do says 2 'what is "extra"' "$tally" -d "$one" $command extra; done
 expect "requests sent by what was refused" "$(asked)" "$before"
 
 # ---- what is sent ----
@@ -81,6 +81,16 @@ says 0 "" ask --max-tokens 4 tally-tales -- --json -d what
 ask tally-tales hello --max-tokens 8 --json >"$scratch/out" 2>&1 || fail "tally run --json"
 expect "the time of an answer" "$(json '0 < d["first_token_seconds"] <= d["seconds"] < 60' <"$scratch/out")" True
 ! grep -qE '[0-9]\.[0-9]{10,}' "$scratch/out" || { cat "$scratch/out"; fail "a number nobody can read"; }
+
+# ---- what the mesh refuses: which name, what there is, in credits per million tokens ----
+says 6 "limit 0.01, would be 0.24 credits per million tokens" ask tally-tales hello --max-price 0.01
+says 0 "IN and OUT: credits per million tokens" "$tally" -d "$one" models
+is_grown() { [ "$("$tally" -d "$one" status --json | json 'd["uptime_ms"] > 10100')" = True ]; }
+until_true 20 is_grown || fail "node-01 does not grow old"
+says 4 'no node in reach offers "nosuch"; offered: tally-tales (model_not_found)' ask nosuch hello
+began=$(date +%s%N)
+says 4 'no node in reach offers "nosuch"' ask nosuch hello
+[ $((($(date +%s%N) - began) / 1000000)) -lt 1000 ] || fail "an unknown name takes longer than a second"
 
 # ---- --json: a failure is a document too ----
 failed() {                                             # failed EXIT TEXT ARGUMENTS...

@@ -387,7 +387,8 @@ static void perform(struct sim *s, struct sim_node *n, const struct agent_effect
     case AGENT_CLIENT_DONE:
     case AGENT_CLIENT_FAILED: clients_effect(s, n, e); return;
     case AGENT_HEADER_READY: header_ready(s, n, e); return;
-    case AGENT_HEADER_FAILED: return;
+    case AGENT_HEADER_FAILED:
+    case AGENT_DIRECTORY_READY: return;
     case AGENT_LOG: log_line(s, n, e); return;
     }
 }

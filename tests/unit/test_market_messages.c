@@ -175,6 +175,24 @@ static void every_refusal_has_a_text(void **state)
     assert_true(strlen(decline_text((enum decline_reason)999)) > 5);
 }
 
+/* What the config and the command line take is what a refusal says. */
+static void amounts_of_a_refusal_are_for_people(void **state)
+{
+    static const struct { enum decline_reason r; uint64_t v; const char *amount, *unit; } table[] = {
+        { DECLINE_PRICE_OUTPUT, 240000, "0.24", "credits per million tokens" }, { DECLINE_PRICE_INPUT, 1, "0.000001", "credits per million tokens" },
+        { DECLINE_PRICE_INPUT, 3000000, "3", "credits per million tokens" }, { DECLINE_PRICE_OUTPUT, UINT64_MAX, "18446744073709.551615", "credits per million tokens" },
+        { DECLINE_BUDGET, 750000, "0.00000075", "credits" }, { DECLINE_CREDIT_REQUESTER, UINT64_MAX, "18446744.073709551615", "credits" },
+        { DECLINE_CREDIT_NEWCOMERS, 0, "0", "credits" }, { DECLINE_CONTEXT, 1200, "1200", "tokens" }, { DECLINE_FIRST_TOKEN, UINT64_MAX, "18446744073709551615", "ms" },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
+        char text[AMOUNT_CHARS_MAX + 1];
+        decline_amount(table[i].r, table[i].v, text);
+        assert_string_equal(text, table[i].amount);
+        assert_string_equal(decline_unit(table[i].r), table[i].unit);
+    }
+}
+
 static int write_all(void)
 {
     static char hex[LINE_CHARS_MAX];
@@ -213,7 +231,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_changed_bit_is_noticed),
         cmocka_unit_test(senseless_fields_are_refused),
         cmocka_unit_test(limits_name_the_first_that_fails),
-        cmocka_unit_test(every_refusal_has_a_text),
+        cmocka_unit_test(every_refusal_has_a_text), cmocka_unit_test(amounts_of_a_refusal_are_for_people),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
