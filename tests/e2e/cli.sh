@@ -112,6 +112,20 @@ failed 4 "no such" -d "$one" receipt ffffffff
 "$tally" -d "$scratch/nowhere" doctor --json >"$scratch/out" 2>/dev/null
 expect "documents of a failing doctor" "$(json 'd["bad"] > 0' <"$scratch/out")" True
 
+# ---- the HTTP document: its examples run, its codes are all that there are ----
+if command -v curl >/dev/null; then
+    while read -r line; do
+        bash -c "${line//http:\/\/127.0.0.1:8600/$(run_value node-01 api)}" >"$scratch/out" || fail "$line"
+        grep -q '"usage"' "$scratch/out" || { cat "$scratch/out"; fail "no answer: $line"; }
+    done < <(grep '^    curl ' "$root/docs/api.md")
+else
+    echo "cli: no curl here, the examples of docs/api.md were left out"
+fi
+codes=$(sed -nE 's/.*\{ ERR_[A-Z_]+, [45][0-9]+, "[a-z_]+", "([a-z_]+)" \}.*/\1/p; s/.*exchange_refuse\(e, [0-9]+, "[a-z_]+", "([a-z_]+)".*/\1/p; s/.*\.code = "([a-z_]+)".*/\1/p' \
+    "$root"/node/{api_jansson,*_http}.c | sort -u)
+[ "$(wc -w <<<"$codes")" -gt 12 ] || fail "the codes of the endpoint are not found: $codes"
+for code in $codes; do grep -q "^| [45][0-9]* |.*\`$code\`" "$root/docs/api.md" || fail "docs/api.md does not list the code $code"; done
+
 # ---- a node with a key says how to go on, and its own user need not ----
 kill "$home_pid"
 wait "$home_pid"
