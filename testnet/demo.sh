@@ -5,14 +5,19 @@
 set -u
 . "$(dirname "$0")/common.sh"
 name=demo-$$
+case ${1:-} in
+-h|--help) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
+-*) misuse "what is \"$1\"?" ;;
+esac
+[ $# -le 1 ] || misuse "the question is one word in quotes"
 question=${1:-What is a tally stick?}
-finish() { "$root/testnet/down.sh" --name "$name" --forget; }
+finish() { [ ! -d "$(state)" ] || "$root/testnet/down.sh" --name "$name" --forget; }
 trap finish EXIT
 trap 'exit 130' INT TERM
 
 need_build
 install_missing
-say "building"
+say "building (a minute or two the first time)"
 [ -n "${TALLY_BIN:-}" ] || TALLY_TARGETS="tally tallyd" build "$root/build"
 say "starting a mesh of five nodes"
 "$root/testnet/up.sh" -n 5 --name "$name" --quiet || exit 1

@@ -8,15 +8,16 @@ set -u
 all="" forget=""
 while [ $# -gt 0 ]; do
     case $1 in
-    --name) name=${2:-}; shift 2 || die "--name wants a name" ;;
+    --name) name=${2:-}; shift 2 || misuse "--name wants a name" ;;
     --all) all=1; shift ;;
     --forget) forget=1; shift ;;
     -h|--help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) die "what is \"$1\"? (--help)" ;;
+    *) misuse "what is \"$1\"?" ;;
     esac
 done
 stop_one() {
     local n i left
+    [ -d "$(state)" ] || die "there is no testnet \"$name\""
     for n in $(nodes); do node_runs "$n" && kill -TERM "$(node_pid "$n")" 2>/dev/null; done
     for ((i = 0; i < 250; i++)); do
         left=""
@@ -28,7 +29,7 @@ stop_one() {
         node_runs "$n" && kill -KILL "$(node_pid "$n")" 2>/dev/null
         rm -f "$(state)/$n/pid"
     done
-    [ -z "$forget" ] || rm -rf "$(state)"
+    [ -z "$forget" ] || { rm -rf "$(state)"; rmdir "$state_root" 2>/dev/null; }
 }
 if [ -n "$all" ]; then
     for d in "$state_root"/*/; do
@@ -39,3 +40,4 @@ if [ -n "$all" ]; then
 else
     stop_one
 fi
+exit 0

@@ -9,6 +9,27 @@ reasons=()
 
 say() { printf '==> %s\n' "$*"; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
+misuse() { printf '%s: %s (--help)\n' "$(basename "$0")" "$*" >&2; exit 2; }
+
+# quietly LOG COMMAND...: its words go to LOG; here it is said how far it is: on a terminal every second, else now and then.
+quietly() {
+    local log=$1 seconds=0 far job
+    shift
+    "$@" >"$log" 2>&1 </dev/null &
+    job=$!
+    while kill -0 "$job" 2>/dev/null; do
+        sleep 0.25
+        seconds=$((seconds + 1))
+        far=$(tail -c 4096 "$log" | grep -oE '^\[[0-9]+/[0-9]+\]' | tail -n 1)
+        if [ -t 1 ]; then
+            [ $((seconds % 4)) -ne 0 ] || printf '\r      %s %d s ' "$far" $((seconds / 4))
+        elif [ $((seconds % 60)) -eq 0 ]; then
+            printf '      %s %d s\n' "$far" $((seconds / 4))
+        fi
+    done
+    [ ! -t 1 ] || printf '\r\033[K'
+    wait "$job"
+}
 
 # want PACKAGE[|ALTERNATIVE] "why": remembers a package to install.
 want() { missing+=("$1"); reasons+=("$2"); }
@@ -40,7 +61,7 @@ need_build() {
 # Installs what was found missing; one sentence and exit 1 if that cannot be done.
 install_missing() {
     [ ${#missing[@]} -eq 0 ] && return
-    local as=() packages=() i name pick
+    local as=() packages=() i name pick log
     say "missing on this machine:"
     printf '      %s\n' "${reasons[@]}"
     command -v apt-get >/dev/null 2>&1 || die "there is no apt-get here; please install by hand: ${missing[*]}"
@@ -49,7 +70,8 @@ install_missing() {
         as=(sudo)
     fi
     say "fetching the package list"
-    "${as[@]}" apt-get update -qq >/dev/null || die "apt-get update failed; is the network reachable?"
+    log=$(mktemp)
+    quietly "$log" ${as[@]+"${as[@]}"} apt-get update -qq || { tail -n 5 "$log" >&2; rm -f "$log"; die "apt-get update failed; is the network reachable?"; }
     for i in "${missing[@]}"; do
         pick=""
         for name in ${i//|/ }; do
@@ -59,9 +81,9 @@ install_missing() {
         packages+=("$pick")
     done
     say "installing ${packages[*]}"
-    "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/tmp/tallymesh-apt.$$ 2>&1 ||
-        { tail -n 5 /tmp/tallymesh-apt.$$ >&2; rm -f /tmp/tallymesh-apt.$$; die "apt-get could not install ${packages[*]}"; }
-    rm -f /tmp/tallymesh-apt.$$
+    quietly "$log" ${as[@]+"${as[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" ||
+        { tail -n 5 "$log" >&2; rm -f "$log"; die "apt-get could not install ${packages[*]}"; }
+    rm -f "$log"
     missing=()
     reasons=()
 }
@@ -72,7 +94,7 @@ build() {
     local folder=$1 log
     shift
     log=$(mktemp)
-    cmake -S "$root" -B "$folder" -G Ninja "$@" >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; die "the build could not be configured"; }
-    cmake --build "$folder" ${TALLY_TARGETS:+--target $TALLY_TARGETS} >"$log" 2>&1 || { grep -E 'error|FAILED|undefined' "$log" | head -n 30 >&2; rm -f "$log"; die "the build failed"; }
+    quietly "$log" cmake -S "$root" -B "$folder" -G Ninja "$@" || { cat "$log" >&2; rm -f "$log"; die "the build could not be configured"; }
+    quietly "$log" cmake --build "$folder" ${TALLY_TARGETS:+--target $TALLY_TARGETS} || { grep -E 'error|FAILED|undefined' "$log" | head -n 30 >&2; rm -f "$log"; die "the build failed"; }
     rm -f "$log"
 }

@@ -8,10 +8,10 @@ set -u
 json=""
 while [ $# -gt 0 ]; do
     case $1 in
-    --name) name=${2:-}; shift 2 || die "--name wants a name" ;;
+    --name) name=${2:-}; shift 2 || misuse "--name wants a name" ;;
     --json) json=1; shift ;;
     -h|--help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) die "what is \"$1\"? (--help)" ;;
+    *) misuse "what is \"$1\"?" ;;
     esac
 done
 [ -d "$(state)" ] || die "there is no testnet \"$name\"; testnet/up.sh --name $name starts one"
@@ -23,6 +23,8 @@ state_of() {
     elif [ "$(http_status "$(run_value "$1" api)" /readyz 2>/dev/null)" = 200 ]; then echo ready
     else echo starting; fi
 }
+or_dash() { printf '%s' "${1:--}"; }
+address_of() { local p; p=$(run_value "$1" port); or_dash "${p:+$(run_value "$1" host):$p}"; }
 first=1
 [ -z "$json" ] || printf '['
 [ -n "$json" ] || printf '%-10s %-12s %-21s %-24s %-14s %-10s %s\n' NAME NODE ADDRESS ENDPOINT MODEL PRICE_OUT STATE
@@ -36,7 +38,7 @@ for n in $(nodes); do
             "$(run_value "$n" host)" "$(run_value "$n" port)" "$(run_value "$n" api)" "$(state)/$n" "${m:+\"$m\"}" "$prices" "$(state_of "$n")"
         first=""
     else
-        printf '%-10s %-12.12s %-21s %-24s %-14s %-10s %s\n' "$n" "$(run_value "$n" id)" "$(run_value "$n" host):$(run_value "$n" port)" "$(run_value "$n" api)" \
+        printf '%-10s %-12.12s %-21s %-24s %-14s %-10s %s\n' "$n" "$(or_dash "$(run_value "$n" id)")" "$(address_of "$n")" "$(or_dash "$(run_value "$n" api)")" \
             "${m:--}" "$([ -n "$m" ] && conf "$n" price_output || echo -)" "$(state_of "$n")"
     fi
 done

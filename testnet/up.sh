@@ -12,21 +12,21 @@ set -u
 count=5 topology="" quiet=""
 while [ $# -gt 0 ]; do
     case $1 in
-    -n) count=${2:-}; shift 2 || die "-n wants a number" ;;
-    --name) name=${2:-}; shift 2 || die "--name wants a name" ;;
-    --topology) topology=${2:-}; shift 2 || die "--topology wants a file" ;;
+    -n) count=${2:-}; shift 2 || misuse "-n wants a number" ;;
+    --name) name=${2:-}; shift 2 || misuse "--name wants a name" ;;
+    --topology) topology=${2:-}; shift 2 || misuse "--topology wants a file" ;;
     --quiet) quiet=1; shift ;;
     -h|--help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) die "what is \"$1\"? (--help)" ;;
+    *) misuse "what is \"$1\"?" ;;
     esac
 done
-[[ $count =~ ^[1-9][0-9]*$ ]] && [ "$count" -le 200 ] || die "-n wants a number from 1 to 200"
-[[ $name =~ ^[a-zA-Z0-9_-]+$ ]] || die "--name wants letters, digits, - and _"
+[[ $count =~ ^[1-9][0-9]*$ ]] && [ "$count" -le 200 ] || misuse "-n wants a number from 1 to 200"
+[[ $name =~ ^[a-zA-Z0-9_-]+$ ]] || misuse "--name wants letters, digits, - and _"
 [ -z "$topology" ] || [ -r "$topology" ] || die "$topology: cannot be read"
 
 need_build
 install_missing
-[ -n "${TALLY_BIN:-}" ] || { [ -n "$quiet" ] || say "building"; TALLY_TARGETS="tally tallyd" build "$root/build"; }
+[ -n "${TALLY_BIN:-}" ] || { [ -n "$quiet" ] || say "building (a minute or two the first time)"; TALLY_TARGETS="tally tallyd" build "$root/build"; }
 [ -x "$daemon" ] || die "$daemon is not there"
 
 # The plan: one line per node, as a topology file has them.
@@ -47,14 +47,28 @@ plan() {
     done
 }
 
+# Every line is checked before the first node starts.
+check_plan() {
+    local line words pair seen=" "
+    for line in "${lines[@]}"; do
+        read -r -a words <<<"$line"
+        [[ ${words[0]} =~ ^[a-zA-Z0-9_-]+$ ]] || die "\"${words[0]}\" is no name for a node: letters, digits, - and _"
+        [[ $seen != *" ${words[0]} "* ]] || die "${words[0]} is there twice"
+        seen+="${words[0]} "
+        for pair in "${words[@]:1}"; do
+            case $pair in
+            serve=?*|price_input=?*|price_output=?*|slots=?*|jurisdiction=?*|tier=?*|threads=?*|backend=?*|credit_limit=?*) ;;
+            *) die "${words[0]}: \"$pair\" is no topology key with a value (--help)" ;;
+            esac
+        done
+    done
+}
+
 write_config() {                                       # write_config NODE BOOTSTRAP key=value...
     local node=$1 boot=$2 serve=no price_input=0.05 price_output=0.20 slots=4 jurisdiction=ZZ tier=edge threads=1 backend=auto credit_limit=1 pair
     shift 2
     for pair in "$@"; do
-        case ${pair%%=*} in
-        serve|price_input|price_output|slots|jurisdiction|tier|threads|backend|credit_limit) printf -v "${pair%%=*}" '%s' "${pair#*=}" ;;
-        *) die "$node: there is no topology key \"${pair%%=*}\"" ;;
-        esac
+        printf -v "${pair%%=*}" '%s' "${pair#*=}"      # one of the locals above: check_plan
     done
     [ "$serve" != yes ] || serve=$model
     {
@@ -74,6 +88,7 @@ start() {                                              # start NODE BOOTSTRAP ke
     node_runs "$1" && return
     mkdir -p "$dir" && chmod 700 "$dir"
     rm -f "$dir/run.json"
+    [ ! -e "$dir/log" ] || mv "$dir/log" "$dir/log.old"
     write_config "$@"
     "$bin/tally" -d "$dir" init --network "testnet-$name" --pow-bits 8 >"$dir/init.log" 2>&1 || die "$1: $(tail -n 1 "$dir/init.log")"
     setsid nohup "$daemon" -d "$dir" >>"$dir/log" 2>&1 </dev/null &
@@ -86,6 +101,7 @@ wait_for() {                                           # wait_for NODE WHAT COMM
     for ((i = 0; i < 1200; i++)); do
         "$@" && return
         node_runs "$node" || { sleep 0.3; node_runs "$node"; } || die "$node ended while starting: $(tail -n 1 "$(state)/$node/log")"
+        ! grep -q 'model_failed' "$(state)/$node/log" || die "$node: $(grep -m 1 'model_failed' "$(state)/$node/log" | cut -d ' ' -f 3-)"
         sleep 0.05
     done
     die "$node: $what took more than 60 seconds; see $(state)/$node/log"
@@ -93,9 +109,10 @@ wait_for() {                                           # wait_for NODE WHAT COMM
 has_address() { [ -n "$(run_value "$1" api)" ]; }
 is_ready() { [ "$(http_status "$(run_value "$1" api)" /readyz 2>/dev/null)" = 200 ]; }
 
-mkdir -p "$(state)" || die "$(state): cannot be created"
 mapfile -t lines < <(plan)
 [ ${#lines[@]} -gt 0 ] || die "the topology names no node"
+check_plan
+mkdir -p "$(state)" || die "$(state): cannot be created"
 [ -n "$quiet" ] || say "starting ${#lines[@]} nodes"
 boot="" starting=()
 for line in "${lines[@]}"; do
