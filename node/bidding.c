@@ -74,7 +74,9 @@ static void give_up(struct requester *r, struct ask *a)
     if (queue(r, a))
         return;
     if (d->reason == DECLINE_NONE) {
-        ask_fail(r, a, ERR_NO_PROVIDER, a->failed_count ? "every provider of this model failed or is gone" : "no provider of this model answered");
+        snprintf(why, sizeof why, a->failed_count ? "every provider of model %s failed or is gone" : "no provider of model %s answered",
+                 a->model_name[0] ? a->model_name : short_name(&a->model).text);
+        ask_fail(r, a, ERR_NO_PROVIDER, why);
         return;
     }
     int len = snprintf(why, sizeof why, "no provider took it; node %s: %s", short_name(&a->why_not_by.h).text, decline_text(d->reason));
