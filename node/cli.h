@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "ledger/ledger.h"
+#include "node/catalog_posix.h"
 #include "node/config.h"
 #include "node/identity_posix.h"
 #include "node/passphrase_posix.h"
@@ -19,7 +20,7 @@ enum exit_code {
     EXIT_NOT_VERIFIED = 5,         /* a signature, sum or byte is wrong */
     EXIT_DECLINED = 6,             /* the mesh said no: price, credit, capacity, constraint */
     EXIT_LOCKED = 7,               /* a passphrase is needed or wrong */
-    EXIT_CANNOT_REEXECUTE = 8,     /* the model or the opened prompt is missing */
+    EXIT_CANNOT_REEXECUTE = 8,     /* what is signed is verified; the model or the opened prompt is missing */
 };
 
 struct cli {
@@ -52,6 +53,8 @@ const char *cli_bold(const struct cli *c), *cli_dim(const struct cli *c), *cli_g
 void cli_format_time(struct wall w, char out[24]);
 /* Pico-credits as credits without trailing zeros: "0.00000075". */
 void cli_format_credits(uint64_t pico, char out[AMOUNT_CHARS_MAX + 1]);
+/* To stdout. Answers come from a model: nothing it writes may steer the terminal. */
+void cli_print_safely(const char *text);
 /* An option that takes a value: "--limit 5" or "--limit=5". Advances *i. NULL if argv[*i] is another; "" never. */
 const char *cli_option(struct cli *c, int *i, const char *name);
 
@@ -67,8 +70,25 @@ struct wallet {
 enum err cli_glance(struct cli *c, struct identity_glance *out, struct fault *why);
 int wallet_open(struct cli *c, bool with_secrets, struct wallet *out);   /* EXIT_FINE or what cli_fail() gave */
 void wallet_close(struct wallet *w);
-/* A receipt by id prefix, or a job by terms hash (64 digits); *terms names the job. ERR_NOT_FOUND, ERR_EXISTS. */
-enum err wallet_find(struct wallet *w, const char *text, struct hash *terms, struct receipt_view *receipt, bool *has_receipt);
+/* What an id on the command line stands for: its first digits, at least CLI_DIGITS_MIN, of a receipt id or of a terms hash. */
+struct found {
+    struct hash terms;
+    struct receipt_view receipt;                       /* its body is gone: the store had lent it */
+    struct job job;
+    bool has_receipt, has_job;                         /* one at least; a receipt that was adopted after a loss has no job */
+};
+enum { CLI_DIGITS_MIN = 4, CLI_DIGITS_SHOWN = 12 };
+/* EXIT_FINE or what cli_fail() gave; `or_what` names what else it might have been: "" or " or file". */
+int wallet_find(struct wallet *w, const char *digits, const char *or_what, struct found *out);
+/* A peer we have had business with, by the first digits of its node id or node key. */
+int wallet_find_peer(struct wallet *w, const char *digits, struct pubkey *out);
+/* Why this side cannot show what was asked and answered: never kept, kept by the other side, purged. */
+void wallet_why_not_kept(const struct cli *c, const struct found *f, char out[160]);
+
+/* The model with this id: `file` if not NULL, else one of the configuration, else (weights not needed) a header that was
+ * fetched before. NULL and a sentence. The catalog is the caller's to close. */
+const struct catalog_entry *cli_find_model(const struct cli *c, const char *file, const struct hash *id, bool weights,
+                                           struct catalog **catalog, struct fault *why);
 
 int cmd_init(struct cli *c);
 int cmd_status(struct cli *c);

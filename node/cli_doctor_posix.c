@@ -198,7 +198,7 @@ static void check_node(struct doctor *d)
 static void check_setup(struct doctor *d, const struct config *config)
 {
     struct fault why = { { 0 } };
-    enum err e = setup_check_backend(config, &why);
+    enum err e = setup_check_backend(config->backend, &why);
     say_check(d, "engine", e, &why, config->backend);
     e = setup_check_identity(config, &why);
     say_check(d, "network", e, &why, config->network);

@@ -61,18 +61,6 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
     return size * n;
 }
 
-/* Answers come from a model: nothing it writes may steer the terminal. */
-static void print_safely(const char *text)
-{
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
-            p++;                                       /* C1 controls: some terminals obey them */
-        else if ((*p >= 0x20 && *p != 0x7f) || *p == '\n' || *p == '\t')
-            putchar(*p);
-    }
-    fflush(stdout);
-}
-
 static void on_event(struct run *r, const char *json)
 {
     json_t *j = json_loads(json, 0, NULL), *usage = json_object_get(j, "usage"), *error = json_object_get(j, "error");
@@ -85,7 +73,7 @@ static void on_event(struct run *r, const char *json)
         end_waiting(r);
         text_collect((char *)(uintptr_t)text, 1, strlen(text), &r->answer);
         if (!r->c->json)
-            print_safely(text);
+            cli_print_safely(text);
     }
     if (json_is_object(usage)) {
         json_decref(r->usage);

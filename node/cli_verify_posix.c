@@ -9,6 +9,7 @@
 #include "node/catalog_posix.h"
 #include "node/cli.h"
 #include "node/reexecute_posix.h"
+#include "node/setup_posix.h"
 
 struct verify_options { const char *what, *model, *backend; bool reexecute; };
 
@@ -27,22 +28,21 @@ static int read_bundle(const char *path, uint8_t *buf, struct bytes *out)
     return EXIT_FINE;
 }
 
-/* From our own ledger; the opening only when it is needed, because it may want a passphrase. */
-static int bundle_from_ledger(struct cli *c, const struct verify_options *o, uint8_t *buf, struct bytes *out, struct net_id *net)
+/* From our own ledger; the opening only when it is needed, because it may want a passphrase. *unopened is why there is none. */
+static int bundle_from_ledger(struct cli *c, const struct verify_options *o, uint8_t *buf, struct bytes *out, struct net_id *net, char unopened[160])
 {
     struct wallet w;
-    struct hash terms;
-    struct receipt_view view;
-    bool has_receipt;
+    struct found f;
     int rc = wallet_open(c, o->reexecute, &w);
     if (rc != EXIT_FINE)
         return rc;
     *net = w.who.net;
-    enum err e = wallet_find(&w, o->what, &terms, &view, &has_receipt);
+    rc = wallet_find(&w, o->what, " or file", &f);
+    enum err e = rc == EXIT_FINE ? ledger_bundle(&w.ledger, &f.terms, NULL, NULL, o->reexecute, buf, BUNDLE_BYTES_MAX, out) : OK;
     if (e != OK)
-        rc = cli_fail(EXIT_NOT_FOUND, e == ERR_EXISTS ? "%s: more than one receipt begins like this" : "%s: no such receipt or file", o->what);
-    else if ((e = ledger_bundle(&w.ledger, &terms, NULL, NULL, o->reexecute, buf, BUNDLE_BYTES_MAX, out)) != OK)
         rc = cli_fail(cli_code_of(e), "the receipt's records could not be read: %s", err_text(e));
+    else if (rc == EXIT_FINE)
+        wallet_why_not_kept(c, &f, unopened);
     wallet_close(&w);
     return rc;
 }
@@ -80,63 +80,105 @@ static json_t *report_json(const struct bundle_report *r)
     return j;
 }
 
-/* The model file with the right id: --model, else those of the node's configuration. */
-static const struct catalog_entry *find_model(struct cli *c, const struct verify_options *o, const struct hash *id, struct catalog *catalog)
+/* ---- the model ---- */
+
+/* Adds the model files of the configuration. */
+static void add_configured(const struct cli *c, struct catalog *catalog, struct fault *why)
 {
     static struct config config;
-    struct config_fault config_why;
-    struct fault why;
+    struct config_fault unused;
     const struct catalog_entry *entry;
     char path[CONFIG_PATH_CHARS + 16];
-    if (o->model) {
-        if (catalog_add_file(catalog, NULL, o->model, &entry, &why) != OK)
-            cli_fail(EXIT_FAILED, "%s", why.text);
-        return catalog_find(catalog, id);
-    }
     config_defaults(&config);
     snprintf(path, sizeof path, "%s/tallyd.conf", c->data_dir);
-    if (config_load(&config, path, &config_why) == OK)
-        for (uint32_t i = 0; i < config.model_count; i++)
-            if (catalog_add_file(catalog, config.models[i].name, config.models[i].path, &entry, &why) != OK)
-                cli_fail(EXIT_FAILED, "%s", why.text);
-    entry = catalog_find(catalog, id);
-    return entry && entry->model ? entry : NULL;
+    if (config_load(&config, path, &unused) != OK)
+        return;
+    for (uint32_t i = 0; i < config.model_count; i++)
+        if (catalog_add_file(catalog, config.models[i].name, config.models[i].path, &entry, why) != OK)
+            continue;                                  /* another may be the right one; the last fault is told if none is */
 }
 
-static int run_again(struct cli *c, const struct verify_options *o, const struct bundle *b, const struct terms *t, json_t *doc)
+static bool is_enough(const struct catalog_entry *e, bool weights) { return e && (e->model || !weights); }
+
+const struct catalog_entry *cli_find_model(const struct cli *c, const char *file, const struct hash *id, bool weights,
+                                           struct catalog **out, struct fault *why)
 {
-    struct catalog *catalog;
-    struct reexecution x;
-    struct fault why = { { 0 } };
     char cache[CONFIG_PATH_CHARS + 16], hex[HASH_HEX_CHARS + 1];
     struct stat st;
+    const struct catalog_entry *added, *entry = NULL;
     snprintf(cache, sizeof cache, "%s/cache", c->data_dir);
-    if (catalog_open(stat(cache, &st) == 0 ? cache : NULL, &catalog) != OK)
-        return cli_fail(EXIT_FAILED, "out of memory");
-    const struct catalog_entry *m = find_model(c, o, &t->model, catalog);
-    hash_format(&t->model, hex);
-    int rc;
-    enum err e = OK;
-    if (!m || !m->model)
-        rc = cli_fail(EXIT_CANNOT_REEXECUTE, "no model file with id %.16s... here; give one with --model FILE", hex);
-    else if ((e = reexecute(m->model, b, t, o->backend, (uint32_t)sysconf(_SC_NPROCESSORS_ONLN), &x, &why)) != OK)
-        rc = cli_fail(e == ERR_STATE ? EXIT_CANNOT_REEXECUTE : EXIT_FAILED, "%s", why.text);
-    else
-        rc = x.tokens_match && x.digests_match ? EXIT_FINE : EXIT_NOT_VERIFIED;
-    if (m && m->model && e == OK && c->json)
+    why->text[0] = 0;
+    if (catalog_open(stat(cache, &st) == 0 ? cache : NULL, out) != OK) {
+        *out = NULL;
+        (void)fault_set(why, ERR_MEMORY, "out of memory");
+        return NULL;
+    }
+    if (file && catalog_add_file(*out, NULL, file, &added, why) != OK)
+        return NULL;
+    if (file || !weights)
+        entry = catalog_find(*out, id);
+    if (!file && !is_enough(entry, weights)) {
+        add_configured(c, *out, why);
+        entry = catalog_find(*out, id);
+    }
+    if (is_enough(entry, weights))
+        return entry;
+    hash_format(id, hex);
+    if (file)
+        (void)fault_set(why, ERR_NOT_FOUND, "%.100s is another model than %.*s...", file, CLI_DIGITS_SHOWN, hex);
+    else if (!why->text[0])
+        (void)fault_set(why, ERR_NOT_FOUND, "no model file with id %.*s... is configured here; give one with --model FILE", CLI_DIGITS_SHOWN, hex);
+    return NULL;
+}
+
+/* ---- computing again ---- */
+
+static void print_reexecution(struct cli *c, const struct reexecution *x, bool same)
+{
+    printf("  %-32s %s%s%s  (%u tokens, %u digests, backend %s, %.3f s)\n", "computed again: bytes", same ? cli_green(c) : cli_red(c),
+           same ? "identical" : "DIFFERENT", cli_plain(c), x->tokens, x->digests, x->backend, x->seconds);
+    if (!x->tokens_match)
+        printf("    token %u of the answer is %u; the model gives %u\n", x->first_token, x->claimed, x->expected);
+    if (!x->digests_match)
+        printf("    the first digest that differs covers tokens %llu to %llu\n", (unsigned long long)x->first_digest * CLAIM_TOKENS,
+               (unsigned long long)x->first_digest * CLAIM_TOKENS + CLAIM_TOKENS - 1);
+}
+
+static int not_again(struct fault *why, const char *reason)
+{
+    (void)fault_set(why, ERR_STATE, "%s", reason);
+    return EXIT_CANNOT_REEXECUTE;
+}
+
+/* EXIT_FINE, EXIT_NOT_VERIFIED, or EXIT_CANNOT_REEXECUTE with a reason. */
+static int run_again(struct cli *c, const struct verify_options *o, const struct bundle *b, const struct terms *t, const char *unopened, json_t *doc,
+                     struct fault *why)
+{
+    struct catalog *catalog = NULL;
+    struct reexecution x;
+    if (!b->has_opening)
+        return not_again(why, unopened);
+    const struct catalog_entry *m = cli_find_model(c, o->model, &t->model, true, &catalog, why);
+    enum err e = m ? reexecute(m->model, b, t, o->backend, (uint32_t)sysconf(_SC_NPROCESSORS_ONLN), &x, why) : ERR_NOT_FOUND;
+    if (catalog)
+        catalog_close(catalog);
+    if (e != OK)
+        return EXIT_CANNOT_REEXECUTE;
+    bool same = x.tokens_match && x.digests_match;
+    if (c->json)
         json_object_set_new(doc, "reexecution", json_pack("{s:b, s:b, s:i, s:i, s:s, s:f}", "tokens_match", x.tokens_match, "digests_match", x.digests_match,
                                                           "tokens", (int)x.tokens, "digests", (int)x.digests, "backend", x.backend, "seconds", x.seconds));
-    else if (m && m->model && e == OK) {
-        printf("  %-32s %s%s%s  (%u tokens, %u digests, backend %s, %.3f s)\n", "computed again: bytes", rc == EXIT_FINE ? cli_green(c) : cli_red(c),
-               rc == EXIT_FINE ? "identical" : "DIFFERENT", cli_plain(c), x.tokens, x.digests, x.backend, x.seconds);
-        if (!x.tokens_match)
-            printf("    token %u of the answer is %u; the model gives %u\n", x.first_token, x.claimed, x.expected);
-        if (!x.digests_match)
-            printf("    the first digest that differs covers tokens %llu to %llu\n", (unsigned long long)x.first_digest * CLAIM_TOKENS,
-                   (unsigned long long)x.first_digest * CLAIM_TOKENS + CLAIM_TOKENS - 1);
-    }
-    catalog_close(catalog);
-    return rc;
+    else
+        print_reexecution(c, &x, same);
+    return same ? EXIT_FINE : EXIT_NOT_VERIFIED;
+}
+
+static void print_verdict(struct cli *c, int rc, const struct fault *why)
+{
+    if (rc == EXIT_CANNOT_REEXECUTE)
+        printf("%ssignatures verified; not computed again:%s %s\n", cli_bold(c), cli_plain(c), why->text);
+    else
+        printf("%s%s%s\n", rc == EXIT_FINE ? cli_green(c) : cli_red(c), rc == EXIT_FINE ? "verified" : "NOT verified", cli_plain(c));
 }
 
 static int verify(struct cli *c, const struct verify_options *o, uint8_t *buf)
@@ -146,8 +188,10 @@ static int verify(struct cli *c, const struct verify_options *o, uint8_t *buf)
     struct bundle_report r;
     struct net_id net;
     struct stat st;
+    struct fault why = { { 0 } };
+    char unopened[160] = "the bundle was made without --open: it has no prompt and answer";
     bool from_file = stat(o->what, &st) == 0 && S_ISREG(st.st_mode);
-    int rc = from_file ? read_bundle(o->what, buf, &in) : bundle_from_ledger(c, o, buf, &in, &net);
+    int rc = from_file ? read_bundle(o->what, buf, &in) : bundle_from_ledger(c, o, buf, &in, &net, unopened);
     if (rc != EXIT_FINE)
         return rc;
     if (bundle_decode(in, &b) != OK)
@@ -158,17 +202,22 @@ static int verify(struct cli *c, const struct verify_options *o, uint8_t *buf)
             net = t.net;
     }
     enum err e = bundle_check(&b, &net, (struct wall){ (uint64_t)time(NULL) * 1000 }, &r);
-    json_t *doc = c->json ? json_pack("{s:b, s:o}", "verified", e == OK, "checks", report_json(&r)) : NULL;
+    json_t *doc = c->json ? json_pack("{s:o}", "checks", report_json(&r)) : NULL;
     rc = e == OK ? EXIT_FINE : EXIT_NOT_VERIFIED;
     if (!c->json)
         print_report(c, &r);
     if (rc == EXIT_FINE && o->reexecute)
-        rc = run_again(c, o, &b, &r.terms, doc);
-    if (c->json) {
-        json_object_set_new(doc, "verified", json_boolean(rc == EXIT_FINE));
-        cli_print_json(doc);
-    } else
-        printf("%s%s%s\n", rc == EXIT_FINE ? cli_green(c) : cli_red(c), rc == EXIT_FINE ? "verified" : "NOT verified", cli_plain(c));
+        rc = run_again(c, o, &b, &r.terms, unopened, doc, &why);
+    if (!c->json) {
+        print_verdict(c, rc, &why);
+        return rc;
+    }
+    json_object_set_new(doc, "verified", json_boolean(rc != EXIT_NOT_VERIFIED));
+    if (o->reexecute)
+        json_object_set_new(doc, "reexecuted", json_boolean(e == OK && rc != EXIT_CANNOT_REEXECUTE));
+    if (rc == EXIT_CANNOT_REEXECUTE)
+        json_object_set_new(doc, "reason", json_string(why.text));
+    cli_print_json(doc);
     return rc;
 }
 
@@ -183,9 +232,16 @@ int cmd_verify(struct cli *c)
             o.backend = v;
         else if (strcmp(c->argv[i], "--reexecute") == 0)
             o.reexecute = true;
+        else if (o.what || c->argv[i][0] == '-')
+            return cli_fail(EXIT_USAGE, "what is \"%s\"?", c->argv[i]);
         else
             o.what = c->argv[i];
     }
+    struct fault why;
+    if (o.backend && setup_check_backend(o.backend, &why) != OK)
+        return cli_fail(EXIT_USAGE, "%s", why.text);
+    if (o.backend && strcmp(o.backend, "auto") == 0)
+        o.backend = NULL;
     if (!o.what)
         return cli_fail(EXIT_USAGE, "verify what? a receipt id (`tally receipts`) or a bundle file");
     uint8_t *buf = malloc(BUNDLE_BYTES_MAX);

@@ -270,7 +270,7 @@ static enum err open_node(struct node *n, struct passphrase *passphrase, struct 
     if (e != OK)
         return fault_set(why, e, "no system randomness");
     n->net = net_id_of(n->config->network);
-    if ((e = open_signals(n, why)) != OK || (e = setup_check_backend(n->config, why)) != OK || (e = setup_check_bootstraps(n->config, why)) != OK ||
+    if ((e = open_signals(n, why)) != OK || (e = setup_check_backend(n->config->backend, why)) != OK || (e = setup_check_bootstraps(n->config, why)) != OK ||
         (e = setup_check_identity(n->config, why)) != OK)
         return e;
     e = identity_load(n->config->data_dir, &n->net, passphrase_text(passphrase), n->config->owner_cert, &n->identity, why);

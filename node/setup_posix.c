@@ -15,17 +15,17 @@
 #include "kernels/modelfile_posix.h"
 #include "node/identity_posix.h"
 
-enum err setup_check_backend(const struct config *c, struct fault *why)
+enum err setup_check_backend(const char *name, struct fault *why)
 {
     char names[120] = "auto";
     const struct ops *ops;
-    if (strcmp(c->backend, "auto") == 0 || backend_find(c->backend))
+    if (strcmp(name, "auto") == 0 || backend_find(name))
         return OK;
     for (size_t i = 0; (ops = backend_at(i)); i++) {
         size_t n = strlen(names);
         snprintf(names + n, sizeof names - n, ", %s", ops->name);
     }
-    return fault_set(why, ERR_CONFIG, "engine.backend: there is no \"%s\" on this machine (there is: %s)", c->backend, names);
+    return fault_set(why, ERR_CONFIG, "backend: there is no \"%.60s\" on this machine (there is: %s)", name, names);
 }
 
 enum err setup_check_bootstraps(const struct config *c, struct fault *why)
@@ -143,7 +143,7 @@ enum err setup_check_model(const struct config_model *m, bool *has_chat, struct 
 
 enum err setup_check(const struct config *c, struct fault *why)
 {
-    enum err e = setup_check_backend(c, why);
+    enum err e = setup_check_backend(c->backend, why);
     if (e == OK)
         e = setup_check_bootstraps(c, why);
     if (e == OK)

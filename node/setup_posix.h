@@ -14,8 +14,8 @@
 #include "kernels/fault.h"
 #include "node/config.h"
 
-/* engine.backend is known here. ERR_CONFIG. */
-enum err setup_check_backend(const struct config *c, struct fault *why) MUST_CHECK;
+/* "auto", or a backend of this build and machine. ERR_CONFIG. */
+enum err setup_check_backend(const char *name, struct fault *why) MUST_CHECK;
 /* Every bootstrap string is of this network. ERR_NETWORK. */
 enum err setup_check_bootstraps(const struct config *c, struct fault *why) MUST_CHECK;
 /* The identity is of this network and proves as much work as pow_bits asks for. OK too if nobody has made one yet, or its

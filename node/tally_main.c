@@ -40,18 +40,22 @@ const struct command commands[] = {
       "examples: tally run tally-tales Tell me a story\n"
       "          tally run tally-tales \"Tell me a story about a lighthouse\"\n"
       "          tally run tally-tales --json --seed 7 \"Who are you?\"\n", cmd_run },
-    { "receipts", "[--limit N] [--jobs]", "receipts, newest first (works while tallyd is stopped)",
-      "  --limit N          (default: 20)\n  --jobs             jobs instead: also those that never came to a receipt\n", cmd_receipts },
+    { "receipts", "[--limit N] [--jobs] [--peer NODE]", "receipts, newest first (works while tallyd is stopped)",
+      "  --limit N          (default: 20)\n  --jobs             jobs instead: also those that never came to a receipt; they are named by their terms\n"
+      "  --peer NODE        only with this node: the first digits of its node id or node key\n", cmd_receipts },
     { "receipt", "ID [--bundle FILE] [--open]", "one receipt in full, as this side holds it",
+      "  ID                 the first digits, four at least, of a receipt or of the terms of a job\n"
       "  --bundle FILE      write everything needed to check it elsewhere\n"
-      "  --open             include prompt and answer in the bundle (asks for the key's passphrase if it has one)\n"
+      "  --open             show prompt and answer while they are kept, also in the bundle (asks for the key's passphrase if it has one)\n"
+      "  --model FILE       with --open: whose words they are (default: the configured model or the header fetched for the job)\n"
       "example: tally receipt 3f2a91bc --bundle job.tally\n", cmd_receipt },
     { "verify", "ID|FILE [--reexecute] [--model FILE]", "check signatures, chain and arithmetic; or compute it again",
       "  --reexecute        run the model once over prompt and answer and compare bytes\n"
       "  --model FILE       GGUF to use (default: the one in the configuration with the right id)\n"
       "  --backend NAME     compute with this backend (all give the same bytes)\n"
+      "exit code 0: verified; 5: something is wrong; 8: what is signed is verified, and could not be computed again\n"
       "examples: tally verify 3f2a91bc            tally verify job.tally --reexecute --model mine.gguf\n", cmd_verify },
-    { "balance", "", "what is owed to you and by you, per peer", "", cmd_balance },
+    { "balance", "[NODE]", "what is owed to you and by you, per node", "  NODE               only this one: the first digits of its node id or node key\n", cmd_balance },
     { "key", "[show|bootstrap|passwd]", "this node's public keys; what to hand to others",
       "  show               owner key, node key, node id (default)\n"
       "  bootstrap          the string others need to join through this node\n"
@@ -80,7 +84,7 @@ static int print_help(const char *topic)
     if (strcmp(topic, "exit-codes") == 0) {
         puts("0 fine\n1 failed\n2 usage\n3 no node answers, or no ledger here\n4 not found\n5 not verified: a signature, sum or byte is wrong\n"
              "6 declined by the mesh: price, credit, capacity or a constraint\n7 locked: passphrase needed or wrong\n"
-             "8 cannot re-execute: the model or the opened prompt is missing");
+             "8 signatures verified, but not computed again: the model or the opened prompt is missing");
         return EXIT_FINE;
     }
     for (size_t i = 0; i < command_count; i++)
@@ -164,6 +168,17 @@ void cli_format_credits(uint64_t pico, char out[AMOUNT_CHARS_MAX + 1])
         out[--n] = 0;
     if (n && out[n - 1] == '.')
         out[--n] = 0;
+}
+
+void cli_print_safely(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+            p++;                                       /* C1 controls: some terminals obey them */
+        else if ((*p >= 0x20 && *p != 0x7f) || *p == '\n' || *p == '\t')
+            putchar(*p);
+    }
+    fflush(stdout);
 }
 
 const char *cli_option(struct cli *c, int *i, const char *name)

@@ -41,7 +41,7 @@ wrong() {                                              # wrong TEXT LINES...: in
 says "a good set-up" 0 "configuration is valid" "$bin/tallyd" -d "$dir" --check
 says "doctor on a good set-up" 0 "node *ok *not running" tally doctor
 never "doctor on a good set-up" BAD
-wrong 'there is no "cuda" on this machine (there is: auto' 'engine {' ' backend = "cuda"' '}'
+wrong 'backend: there is no "cuda" on this machine (there is: auto' 'engine {' ' backend = "cuda"' '}'
 wrong 'pow_bits = 35, but .*node.pow proves' 'pow_bits = 35'
 wrong 'made for another network than "other"' 'network = "other"'
 wrong 'of another network than "wallet-test"' "bootstrap = {\"tally://127.0.0.1:1/$(printf '%064d' 9)?net=0000000000000001\"}"
@@ -94,4 +94,110 @@ until_true 10 is_failed || fail "a node without an engine: $(tally status --json
 says "doctor about a node without an engine" 1 "node *BAD *failed, 0 peers: model tales could not be started" tally doctor
 expect "the model's error" "$(tally status --json | json 'len(d["models"][0]["error"]) > 0')" True
 stop
+
+# ---- receipts: one name for a node, prefixes, what is said when there is nothing to show ----
+cat >"$scratch/topology" <<'T'
+node-01 serve=no
+node-02 serve=yes price_output=0.10
+node-03 serve=yes price_output=0.20
+T
+slow_engines
+up --topology "$scratch/topology"
+buyer() { tally_of node-01 "$@"; }
+seller() { tally_of node-02 "$@"; }
+buyer run tally-tales "Who are you?" --max-tokens 40 --seed 3 --json >"$scratch/run" || fail "tally run"
+receipt=$(json 'd["usage"]["tally"]["receipts"][0]' <"$scratch/run")
+both_have() { buyer receipt "$receipt" >/dev/null 2>&1 && seller receipt "$receipt" >/dev/null 2>&1; }
+until_true 10 both_have || fail "the receipt is not in both wallets"
+terms=$(buyer receipt "$receipt" --json | json 'd["terms"]')
+one=$(run_value node-01 id) two=$(run_value node-02 id)
+two_key=$(seller key --json | json 'd["node_key"]')
+
+says "receipt" 0 "^provider $two" buyer receipt "$receipt"
+says "the provider's half" 0 "^payer *$one" seller receipt "$receipt"
+says "receipts" 0 "^RECEIPT  *WHEN  *WE  *NODE" buyer receipts
+also "receipts" "^${receipt:0:12} .* spent *${two:0:12} .* tally-tales"
+says "jobs" 0 "^TERMS  *BEGAN" buyer receipts --jobs
+also "jobs" "^${terms:0:12} .* requester *${two:0:12} .* ${receipt:0:12} "
+says "balance" 0 "^NODE  *OWES YOU" buyer balance
+also "balance" "^${two:0:12} "
+says "offers" 0 "^ *AGO  *MODEL  *REQUESTER" seller offers
+also "offers" "  ${one:0:12}  "
+expect "node id and key in JSON" "$(buyer receipts --json | json 'd["receipts"][0]["peer_id"] + d["receipts"][0]["peer"]')" "$two$two_key"
+expect "node id and key in JSON" "$(buyer balance --json | json 'd["peers"][0]["peer_id"] + d["peers"][0]["peer"]')" "$two$two_key"
+for digits in "${two:0:4}" "$two" "${two_key:0:6}" "$two_key"; do
+    says "balance of one node" 0 "^${two:0:12} " buyer balance "$digits"
+    says "receipts of one node" 0 "^${receipt:0:12} " buyer receipts --peer "$digits"
+done
+says "balance of a stranger" 4 "no business was done" buyer balance ffffffff
+says "balance of too few digits" 2 "at least 4 digits" buyer balance "${two:0:3}"
+for digits in "${receipt:0:4}" "${terms:0:4}" "$receipt" "$terms" "${terms^^}"; do
+    says "receipt by $digits" 0 "^receipt *$receipt" buyer receipt "$digits"
+    says "verify by $digits" 0 "^verified" buyer verify "$digits"
+done
+says "too few digits" 2 "give at least 4 digits" buyer receipt "${terms:0:3}"
+says "an unknown receipt" 4 "no such receipt or job here" buyer receipt 0123456789
+says "an unknown file" 4 "no such receipt or job or file here" buyer verify nothing.tally
+
+# What is verified is verified, also where nothing can be computed again.
+not_again() {                                          # not_again WHAT REASON COMMAND...
+    local what=$1 reason=$2
+    shift 2
+    says "$what" 8 "^signatures verified; not computed again: .*$reason" "$@"
+    never "$what" "NOT verified"
+    expect "$what: lines about it" "$(grep -c "computed again\|^tally:" "$scratch/out")" 1
+    expect "$what, in JSON" "$("$@" --json 2>/dev/null | json '[d["verified"], d["reexecuted"], len(d["reason"]) > 9]')" "[True, False, True]"
+}
+not_again "no model" "no model file with id" buyer verify "$receipt" --reexecute
+not_again "a bad model path" "/missing.gguf" buyer verify "$receipt" --reexecute --model /missing.gguf
+not_again "the provider's half" "the requester's to keep" seller verify "$receipt" --reexecute
+buyer receipt "$receipt" --bundle "$scratch/plain.tally" >/dev/null || fail "no bundle"
+not_again "a bundle without an opening" "made without --open" buyer verify "$scratch/plain.tally" --reexecute --model "$model"
+says "an unknown backend" 2 'there is no "cuda" on this machine' buyer verify "$receipt" --reexecute --backend cuda --model "$model"
+expect "computed again, in JSON" "$(buyer verify "$receipt" --reexecute --model "$model" --json | json '[d["verified"], d["reexecuted"]]')" "[True, True]"
+says "an option that is none" 2 "what is" buyer verify "$receipt" --modell x
+
+# Question and answer, while they are kept.
+answer=$(json 'd["answer"]' <"$scratch/run")
+says "receipt --open" 0 "Who are you?" buyer receipt "$receipt" --open
+grep -qF -- "$(head -n 1 <<<"$answer")" "$scratch/out" || { cat "$scratch/out"; fail "receipt --open does not show the answer"; }
+expect "receipt --open, in JSON" "$(buyer receipt "$receipt" --open --json | json 'd["opening"]["answer"]')" "$answer"
+says "the provider's receipt --open" 0 "^opening .*the requester's to keep" seller receipt "$receipt" --open
+mv "$(state)/node-01/cache" "$scratch/cache"
+says "receipt --open without a header" 0 "^opening .* tokens of prompt, 40 of answer; no text" buyer receipt "$receipt" --open
+says "receipt --open --model" 0 "Who are you?" buyer receipt "$receipt" --open --model "$model"
+mv "$scratch/cache" "$(state)/node-01/cache"
+says "an opened bundle of the provider" 4 "no opened bundle was made" seller receipt "$receipt" --open --bundle "$scratch/none.tally"
+[ ! -e "$scratch/none.tally" ] || fail "an unopened bundle was left behind"
+says "a bundle into a missing folder" 1 "/missing/x.tally: No such file or directory" buyer receipt "$receipt" --bundle "$scratch/missing/x.tally"
+expect "lines of that" "$(wc -l <"$scratch/out")" 1
+says "a bundle that is there" 1 "exists already" buyer receipt "$receipt" --bundle "$scratch/plain.tally"
+expect "the bundle in JSON" "$(buyer receipt "$receipt" --json --open --bundle "$scratch/open.tally" | json 'd["bundle"]["path"], d["bundle"]["opened"]')" "('$scratch/open.tally', True)"
+says "an opened bundle" 0 "^verified" seller verify "$scratch/open.tally" --reexecute --model "$model"
+
+# Gossiped work has a model's name.
+buyer run tally-tales "Hello." --max-tokens 4 --batch --json >"$scratch/batch" || fail "tally run --batch"
+batch=$(json 'd["usage"]["tally"]["receipts"][0]' <"$scratch/batch")
+expect "the model of gossiped work" "$(buyer receipts --jobs --json | json '[j["model_label"] for j in d["jobs"]][0]')" tally-tales
+
+# A part whose receipt is still to come is found by its terms; both sides call it the same afterwards.
+tokens_out() { seller status --json | sed -n 's/.*"tokens_out":"\([0-9]*\)".*/\1/p'; }     # no python: it would come too late
+before=$(tokens_out)
+buyer run tally-tales "Tell me a long story." --max-tokens 900 --temperature 2 --seed 12 --json >"$scratch/long" 2>/dev/null &
+asking=$!
+serving() { [ "$(tokens_out)" -gt $((before + 40)) ]; }
+until_true 15 serving || fail "the cheapest provider was not the one serving"
+kill_node node-02
+wait $asking || fail "the answer did not survive its provider"
+first=$(json 'd["usage"]["tally"]["receipts"][0]' <"$scratch/long")
+says "a receipt to come" 0 "^receipt  none yet: it is signed when both nodes are connected again" buyer receipt "${first:0:12}"
+also "a receipt to come" "^state    partial"
+says "verify what is signed so far" 0 "^verified" buyer verify "${first:0:16}"
+expect "why there is no receipt, in JSON" "$(buyer receipt "$first" --json | json 'd["no_receipt"][:8]')" "none yet"
+restart node-02
+until_true 20 is_up node-02 || fail "node-02 did not come back"
+came() { seller receipt "${first:0:12}" 2>/dev/null | grep -q '^receipt  [0-9a-f]' && buyer receipt "${first:0:12}" | grep -q '^receipt  [0-9a-f]'; }
+until_true 20 came || fail "the receipt did not come"
+expect "the state on both sides" "$(seller receipt "$first" --json | json 'd["state"]') $(buyer receipt "$first" --json | json 'd["state"]')" "partial partial"
+says "what the other side noted" 0 "^peer     says: partial (the process was restarted)" buyer receipt "$first"
 echo "wallet: every mistake is named"
