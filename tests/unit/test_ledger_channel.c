@@ -135,6 +135,39 @@ static void a_lie_in_any_field_is_refused_by_name(void **state)
     LIE((r.seq = 3, r.previous = receipt_id(signed_body_view(&half)), r.owed.v += r.cost.v), ERR_REPLAY);   /* billed twice */
 }
 
+/* A true body is worth nothing without the provider's own hand under it: what we would keep could convince nobody. */
+static void a_receipt_that_the_provider_did_not_sign_is_refused(void **state)
+{
+    struct pair *p = *state;
+    struct rig_job j, k;
+    due_job(p, &j, 1, 50);
+    due_job(p, &k, 2, 30);
+    struct signed_body half = propose(p);
+    struct bytes body = signed_body_view(&half), key, value;
+    struct sig sigs[4], out;
+    struct hash id;
+    struct channel_state c;
+    sigs[0] = half.sig;
+    sigs[0].b[5] ^= 1;
+    memset(&sigs[1], 0, sizeof sigs[1]);
+    receipt_sign(&p->requester.key, SIDE_PROVIDER, &p->provider.net, body, &sigs[2]);      /* another's key */
+    receipt_sign(&p->provider.key, SIDE_REQUESTER, &p->provider.net, body, &sigs[3]);      /* another purpose */
+    for (size_t i = 0; i < ARRAY_COUNT(sigs); i++) {
+        assert_err(ledger_receipt_cosign(&p->requester.ledger, body, &sigs[i], rig_now, &out, &id), ERR_SIGNATURE);
+        assert_ok(ledger_channel(&p->requester.ledger, SIDE_REQUESTER, &p->provider.self, &c));
+        assert_true(c.seq == 0 && c.owed.v == 0);
+    }
+    assert_ok(ledger_receipt_cosign(&p->requester.ledger, body, &half.sig, rig_now, &out, &id));
+    assert_err(ledger_receipt_cosign(&p->requester.ledger, body, &sigs[0], rig_now, &out, &id), ERR_SIGNATURE);   /* nor when it is known */
+    /* And nobody is called a cheat by a body that he did not sign. */
+    struct receipt r;
+    assert_ok(receipt_decode(body, &r));
+    r.terms = k.hash;
+    assert_ok(receipt_encode(&r, half.buf, &body));
+    assert_err(ledger_receipt_cosign(&p->requester.ledger, body, &half.sig, rig_now, &out, &id), ERR_SIGNATURE);
+    assert_err(store_seek(p->requester.store, STORE_EVIDENCE, bytes_of(NULL, 0), &key, &value), ERR_NOT_FOUND);
+}
+
 static void two_bodies_under_one_number_are_equivocation(void **state)
 {
     struct pair *p = *state;
@@ -273,6 +306,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_proposal_is_the_same_until_it_is_complete),
         CASE(a_lie_in_any_field_is_refused_by_name),
+        CASE(a_receipt_that_the_provider_did_not_sign_is_refused),
         CASE(two_bodies_under_one_number_are_equivocation),
         CASE(a_lost_last_ack_costs_the_provider_that_claim_only),
         CASE(a_late_ack_before_the_proposal_still_counts),
