@@ -113,7 +113,8 @@ static void run_regressions(const char *path, struct sim_options o, const char *
 
 static _Noreturn void usage(const char *program)
 {
-    fprintf(stderr, "usage: %s --seed S | --seeds A..B | --regress FILE  [--nodes N] [--minutes M] [--trace NODE] [--repeat]\n", program);
+    fprintf(stderr, "usage: %s --seed S | --seeds A..B | --regress FILE  [--nodes N] [--minutes M] [--trace NODE] [--repeat]\n"
+                    "  N from 6 to 60000, M from 2 minutes of virtual time\n", program);
     exit(2);
 }
 
