@@ -194,9 +194,9 @@ static void print_receipt(struct cli *c, const struct receipt_view *v, const str
     hash_format(&v->receipt.terms, hex);
     printf("terms    %s\n", hex);
     hash_format(&v->receipt.token_chain, hex);
-    printf("answer   %s  (hash chain over the token ids)\n", hex);
+    printf("answer   %s  (commitment to the token ids, salted with this job's terms)\n", hex);
     hash_format(&v->receipt.digest_chain, hex);
-    printf("work     %s  (hash chain over what fed the output head)\n", hex);
+    printf("work     %s  (commitment to what fed the output head, salted likewise)\n", hex);
     printf("signed   by both sides\n");
 }
 

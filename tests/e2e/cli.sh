@@ -69,7 +69,7 @@ says 2 '--stop wants' ask tally-tales hello --stop ""
 says 2 'what is "--sede"' ask tally-tales hello --sede 3
 says 2 'seed wants a value' ask tally-tales hello --seed
 says 2 'not UTF-8' ask tally-tales $'\xff'
-for command in status peers models offers doctor "key show" "key bootstrap"; do says 2 'what is "extra"' "$tally" -d "$one" $command extra; done
+for command in status peers models offers doctor "key show" "key bootstrap" "receipts" "receipt 1234" "verify 1234" "balance 1234"; do says 2 'what is "extra"' "$tally" -d "$one" $command extra; done
 expect "requests sent by what was refused" "$(asked)" "$before"
 
 # ---- what is sent ----
@@ -78,6 +78,13 @@ cp "$scratch/out" "$scratch/words"
 says 0 "" ask --seed=5 --max-tokens=12 --temperature=0.5 tally-tales "Tell me a story"
 cmp -s "$scratch/out" "$scratch/words" || fail "words of a question are not joined by spaces"
 says 0 "" ask --max-tokens 4 tally-tales -- --json -d what
+
+# The same answer twice: whoever compares the two receipts is told why their commitments differ.
+receipt() { "$tally" -d "$one" receipt "$(ask tally-tales hello --seed 3 --max-tokens 6 --json | json 'd["usage"]["tally"]["receipts"][0]')"; }
+until_true 5 receipt >"$scratch/first" 2>/dev/null && until_true 5 receipt >"$scratch/second" 2>/dev/null || fail "no receipts"
+answer() { sed -n "s/^answer *\([0-9a-f]*\) *(commitment to the token ids, salted with this job's terms)$/\1/p" "$1"; }
+[ -n "$(answer "$scratch/first")" ] || { cat "$scratch/first"; fail "the answer's commitment is not called so"; }
+[ "$(answer "$scratch/first")" != "$(answer "$scratch/second")" ] || fail "the commitment is not salted"
 ask tally-tales hello --max-tokens 8 --json >"$scratch/out" 2>&1 || fail "tally run --json"
 expect "the time of an answer" "$(json '0 < d["first_token_seconds"] <= d["seconds"] < 60' <"$scratch/out")" True
 ! grep -qE '[0-9]\.[0-9]{10,}' "$scratch/out" || { cat "$scratch/out"; fail "a number nobody can read"; }
