@@ -49,9 +49,19 @@ def within(seconds, what):
         time.sleep(0.01)
 
 
+def long_question(api):
+    """One whose answer is long enough to watch others wait for it, whatever the weights are."""
+    for n in range(1, 60):
+        body = json.dumps(question(190, False, n)).encode()
+        with urllib.request.urlopen(api + "/v1/chat/completions", body, timeout=10) as r:
+            if json.load(r)["usage"]["completion_tokens"] == 190:
+                return n
+    raise AssertionError("no question has a long answer")
+
+
 def queued_client_goes_away(api):
     """Every provider is busy; those who wait leave, streaming or not, and within a second nobody works for them."""
-    busy = post(api, question(900, True, 1))
+    busy = post(api, question(900, True, long_question(api)))
     busy.recv(100)
     waiting = [post(api, question(900, stream, n)) for n, stream in enumerate((True, False, True), 2)]
     within(5, lambda: jobs(api)["open_requester"] == 4)
