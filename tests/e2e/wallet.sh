@@ -183,7 +183,7 @@ expect "the model of gossiped work" "$(buyer receipts --jobs --json | json '[j["
 # A part whose receipt is still to come is found by its terms; both sides call it the same afterwards.
 tokens_out() { seller status --json | sed -n 's/.*"tokens_out":"\([0-9]*\)".*/\1/p'; }     # no python: it would come too late
 before=$(tokens_out)
-buyer run tally-tales "Tell me a long story." --max-tokens 900 --temperature 2 --seed 12 --json >"$scratch/long" 2>/dev/null &
+buyer run tally-tales "Tell me a long story about a bridge." --max-tokens 300 --temperature 1.3 --seed 11 --json >"$scratch/long" 2>/dev/null &
 asking=$!
 serving() { [ "$(tokens_out)" -gt $((before + 40)) ]; }
 until_true 15 serving || fail "the cheapest provider was not the one serving"
