@@ -52,7 +52,8 @@ const char *side_text(enum side s);                        /* "none", "requester
     X(REASON_PROMPT, "the prompt did not open or did not match its commitment")                                        \
     X(REASON_ENGINE, "the engine failed")                                                                              \
     X(REASON_RESTART, "the process was restarted")                                                                     \
-    X(REASON_SHUTDOWN, "the node is shutting down")
+    X(REASON_SHUTDOWN, "the node is shutting down")                                                                    \
+    X(REASON_ENDING, "its tokens do not show the end that was claimed")
 
 enum reason {
 #define X(name, text) name,

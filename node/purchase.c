@@ -4,6 +4,8 @@
  * what we received, and only that one is co-signed. The token chain is therefore advanced from claim to claim, not from
  * token to token.
  *
+ * Nor is an ending believed: what the tokens do not show (a stop token, the agreed length) is a provider that left early.
+ *
  * What we can lose to a cheat: the tokens after its last good claim, at most the window, and those are not paid for.
  *
  * Spec: PROTO 6.4 (terms), PROTO 6.6 (claims), PROTO 6.9 (failure and continuation)
@@ -223,6 +225,15 @@ enum err requester_refuse(struct requester *r, const struct node_id *from, struc
 
 /* ---- tokens ---- */
 
+/* A stop token is the last of an answer. */
+static bool goes_on_after_stop(const struct ask *a, const struct chunk_msg *m)
+{
+    bool over = a->buy.received && is_stop(a, a->tokens.ids[a->tokens.count - 1]);
+    for (uint32_t i = 0; i + 1 < m->count && !over; i++)
+        over = is_stop(a, m->tokens[i]);
+    return over;
+}
+
 enum err requester_chunk(struct requester *r, const struct node_id *from, struct bytes body)
 {
     struct services *s = r->s;
@@ -239,6 +250,10 @@ enum err requester_chunk(struct requester *r, const struct node_id *from, struct
     if (m.offset != b->received || m.count > b->terms.output_max - b->received) {
         purchase_failed(r, a, SIDE_PROVIDER, REASON_CLAIM_MISMATCH);
         return ERR_MISMATCH;                               /* a gap, or more than was agreed */
+    }
+    if (goes_on_after_stop(a, &m)) {
+        purchase_failed(r, a, SIDE_PROVIDER, REASON_ENDING);
+        return ERR_MISMATCH;                               /* tokens that nobody asked for, at a price */
     }
     e = token_list_add(&a->tokens, m.tokens, m.count, a->prompt_count + a->output_max);
     if (e) {
@@ -285,6 +300,22 @@ static void send_claim_ok(struct requester *r, const struct ask *a, uint64_t ind
     struct bytes body;
     ENSURE(ok_msg_encode(&m, buf, sizeof buf, &body) == OK);
     services_send(r->s, &a->buy.node, MSG_CLAIM_OK, body);
+}
+
+/* Does what we received bear out the end that the last claim names? PROTO 6.6.5 */
+static bool ending_holds(const struct ask *a, const struct claim *claim, enum finish finish)
+{
+    const struct purchase *b = &a->buy;
+    switch (finish) {
+    case FINISH_STOP:
+        return claim->tokens.out == b->received && b->received > 0 && is_stop(a, a->tokens.ids[a->tokens.count - 1]);
+    case FINISH_LENGTH:
+        return claim->tokens.out == b->received && b->received == b->terms.output_max;
+    case FINISH_CANCELLED:                                 /* these two say themselves that the answer is not whole */
+    case FINISH_ERROR:
+        break;
+    }
+    return true;
 }
 
 /* The job has come to its end as the provider sees it; decide what that means for the client. */
@@ -350,6 +381,10 @@ enum err requester_claim(struct requester *r, const struct node_id *from, struct
         return OK;
     if (a->state == ASK_CLOSING && claim.index != a->buy.last.index)
         return OK;
+    if (a->state != ASK_CLOSING && m.last && !ending_holds(a, &claim, m.finish)) {
+        purchase_failed(r, a, SIDE_PROVIDER, REASON_ENDING);
+        return ERR_MISMATCH;
+    }
     struct sig sig;
     e = claim_take(r, a, &claim, &m, &sig);
     if (e) {

@@ -407,6 +407,94 @@ static void a_cheating_provider_is_left(void **state)
     }
 }
 
+/* What the requester has noted about the job of its client's first receipt, once that receipt is here. */
+static struct note first_note(struct world *w, int client)
+{
+    struct note n;
+    struct receipt_view v;
+    struct ledger *book = agent_ledger(world_node(w, 0)->agent);
+    assert_true(world_client(w, client)->last.u.done.receipt_count > 0);
+    enum err e = ledger_receipt_find(book, &world_client(w, client)->last.u.done.receipts[0], &v);
+    struct hash terms = e == OK ? v.receipt.terms : world_client(w, client)->last.u.done.receipts[0];
+    assert_ok(ledger_note_find(book, &terms, SIDE_REQUESTER, &n));
+    return n;
+}
+
+/* It says that the answer is over when neither a stop token nor the agreed length has been reached: no signature for the
+ * lie, the fault is noted, the rest comes from the next provider. */
+static void a_false_ending_is_no_ending(void **state)
+{
+    (void)state;
+    static const struct { int at; enum finish says; } lies[] = {
+        { 0, FINISH_STOP }, { 1, FINISH_STOP }, { 3, FINISH_STOP }, { 32, FINISH_STOP }, { 3, FINISH_LENGTH }, { 64, FINISH_LENGTH }, { 99, FINISH_LENGTH },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(lies); i++) {
+        struct world *w = mesh(2);
+        struct request q;
+        world_node(w, 1)->engine_quits_at = lies[i].at;
+        world_node(w, 1)->engine_says = lies[i].says;
+        ask(w, 1, 100, &q);
+        world_wait(w, 1, 5000);
+        struct client *c = world_client(w, 1);
+        assert_int_equal(c->state, CLIENT_DONE);
+        assert_int_equal(c->finish, FINISH_LENGTH);
+        world_assert_answer(w, 1, &q);
+        assert_int_equal(agent_counters(world_node(w, 0)->agent)->failovers, 1);
+        if (lies[i].at > 0) {
+            struct note n = first_note(w, 1);
+            assert_int_equal(n.outcome, OUTCOME_PARTIAL);
+            assert_int_equal(n.fault, SIDE_PROVIDER);
+            assert_int_equal(n.reason, REASON_ENDING);
+        }
+        world_run_ms(w, 15000);
+        assert_true(world_account(w, 0, 1).spent.v <= 2000 + (uint64_t)lies[i].at / 32 * 32 * 400);   /* the lie itself is not signed */
+        world_ledger_check(w, 0);
+        world_free(w);
+    }
+}
+
+/* Every answer of this client's prompt that reaches a stop token within `most` tokens: its seed, and where. */
+static uint32_t stops_at(struct world *w, int client, uint32_t output, struct request *q)
+{
+    static const uint32_t stop[] = { 11, 222, 333 };
+    uint32_t out[4096];
+    *q = world_request(w, client, output);
+    q->stop_ids = stop;
+    q->stop_count = 3;
+    for (q->seed = 1;; q->seed++) {
+        uint32_t n = world_expected(q, out, 4096);
+        if (n < output && n > 40)
+            return n;
+    }
+}
+
+/* A true stop token ends it, and nothing may come after one. */
+static void nothing_follows_a_stop_token(void **state)
+{
+    (void)state;
+    for (int runs_on = 0; runs_on < 2; runs_on++) {
+        struct world *w = mesh(2);
+        struct request q;
+        uint32_t n = stops_at(w, 1, 200, &q);
+        world_node(w, 1)->engine_runs_on = runs_on;
+        world_ask(w, 0, 1, &q);
+        world_wait(w, 1, 5000);
+        struct client *c = world_client(w, 1);
+        assert_int_equal(c->state, CLIENT_DONE);
+        assert_int_equal(c->finish, FINISH_STOP);
+        assert_int_equal(c->count, n);
+        world_assert_answer(w, 1, &q);
+        world_run_ms(w, 15000);
+        assert_true(world_account(w, 0, 1).spent.v <= 2000 + (uint64_t)n * 400);
+        struct note note = first_note(w, 1);
+        assert_int_equal(note.outcome, runs_on ? OUTCOME_PARTIAL : OUTCOME_COMPLETE);
+        assert_int_equal(note.fault, runs_on ? SIDE_PROVIDER : SIDE_NONE);
+        assert_int_equal(world_account(w, 0, 2).spent.v, 0);   /* nothing was left to ask for */
+        world_ledger_check(w, 0);
+        world_free(w);
+    }
+}
+
 /* A requester that signs wrongly or not at all gets no more than the window. */
 static void a_cheating_requester_gets_the_window(void **state)
 {
@@ -442,6 +530,8 @@ int main(void)
         cmocka_unit_test(a_lost_co_signature_comes_again),
         cmocka_unit_test(a_lost_chunk_is_a_failed_provider),
         cmocka_unit_test(a_cheating_provider_is_left),
+        cmocka_unit_test(a_false_ending_is_no_ending),
+        cmocka_unit_test(nothing_follows_a_stop_token),
         cmocka_unit_test(a_cheating_requester_gets_the_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

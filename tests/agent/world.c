@@ -133,6 +133,10 @@ static void engine_step(struct world *w, size_t i)
         engine_done(w, r, FINISH_ERROR);
         return;
     }
+    if (n->engine_quits_at >= 0 && r->made == (uint32_t)n->engine_quits_at) {
+        engine_done(w, r, n->engine_says);
+        return;
+    }
     if (n->frozen) {
         push(w, w->now + TOKEN_US, THING_RUN, r->node)->run = i;
         return;
@@ -145,7 +149,7 @@ static void engine_step(struct world *w, size_t i)
     world_event(w, r->node, &e);
     bool stop = false;
     for (uint32_t k = 0; k < r->stop_count; k++)
-        stop = stop || r->stop[k] == t;
+        stop = stop || (r->stop[k] == t && !n->engine_runs_on);
     if (stop || r->made == r->output_max)
         engine_done(w, r, stop ? FINISH_STOP : FINISH_LENGTH);
     else
@@ -416,7 +420,7 @@ static void node_init(struct world *w, int i)
     memset(&seed, 40 + i, sizeof seed);
     key_from_seed(&seed, &n->key, &n->public);
     n->id = node_id_of(&n->public);
-    n->engine_fails_at = -1;
+    n->engine_fails_at = n->engine_quits_at = -1;
     struct agent_config *c = &n->config;
     c->net = w->net;
     c->pow_bits = POW_BITS;

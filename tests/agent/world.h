@@ -48,6 +48,9 @@ struct world_node {
     int breakdowns;                                        /* times its store failed; it then restarts, as a supervisor would see to */
     bool frozen;                                           /* engine makes no tokens */
     int engine_fails_at;                                   /* output token index at which the engine fails; -1: never */
+    int engine_quits_at;                                   /* ends here and says `engine_says`; -1: when it is over */
+    enum finish engine_says;
+    bool engine_runs_on;                                   /* a stop token stops it not */
     int header_ready, header_failed, directory_ready;
     struct bytes header_got;
 };
