@@ -24,6 +24,7 @@
  *   evidence     role, peer, seq          [body, provider sig, requester sig or zeros]
  *   secret       terms hash               purge time (8 bytes, big-endian), sealed opening
  *   secret_due   purge time, terms hash   nothing
+ *   cert         node key                 a certificate as crypto/cert.h encodes it
  *
  * Spec: docs/disk-format.md, "The ledger"
  */

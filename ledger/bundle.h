@@ -2,7 +2,8 @@
  *
  * Terms and both signatures, the last co-signed claim, every digest, the channel receipt if there is one, each side's note,
  * certificates if given, and the opening (prompt, nonce, seed, answer) if the requester chose to show it. Checking needs no
- * network, no ledger and no clock but the one that certificates are compared with.
+ * network, no ledger and no clock: certificates are compared with the time that both signed in the terms, so what once was
+ * evidence stays evidence.
  *
  * Encoded: array(15) [version, terms body, requester's sig, provider's sig, requester's cert or empty, provider's cert or
  *          empty, claim body or empty, provider's sig, requester's sig, digests (32 bytes each), receipt body or empty,
@@ -60,6 +61,7 @@ struct hash bundle_digest(const struct bundle *b, size_t i);
       "The requester's certificate does not hold for this key, network and time.")                                     \
     X(BUNDLE_CERT_PROVIDER, "provider's certificate",                                                                  \
       "The provider's certificate does not hold for this key, network and time.")                                      \
+    X(BUNDLE_WORK, "claim or receipt", "Neither a claim nor a receipt is there: nothing signed says what was delivered.") \
     X(BUNDLE_CLAIM_FORM, "claim", "The claim is not well formed.")                                                     \
     X(BUNDLE_CLAIM_ARITHMETIC, "claim: counts and cost", "The claim's counts or cost do not follow from the terms.")   \
     X(BUNDLE_CLAIM_PROVIDER, "claim: provider's signature", "The provider did not sign this claim.")                   \
@@ -73,7 +75,8 @@ struct hash bundle_digest(const struct bundle *b, size_t i);
     X(BUNDLE_NOTES, "notes", "A note is malformed, about another job, or not signed by the side it names.")            \
     X(BUNDLE_OPENING_PROMPT, "opening: prompt", "The prompt shown is not the one committed to in the terms.")          \
     X(BUNDLE_OPENING_SEED, "opening: seed", "The seed shown is not the one committed to in the terms.")                \
-    X(BUNDLE_OPENING_OUTPUT, "opening: answer", "The answer shown is not the one both sides signed for.")
+    X(BUNDLE_OPENING_OUTPUT, "opening: answer", "The answer shown is not the one both sides signed for.")              \
+    X(BUNDLE_ENDING, "ending", "The tokens do not show the end that a note states, or go on after a stop token.")
 
 enum bundle_check_id {
 #define X(name, label, sentence) name,
@@ -93,13 +96,16 @@ struct bundle_report {
     struct hash terms_hash, receipt_id;
 };
 /* OK if nothing failed, else the error of the first failed check. */
-enum err bundle_check(const struct bundle *b, const struct net_id *net, struct wall now, struct bundle_report *out) MUST_CHECK;
+enum err bundle_check(const struct bundle *b, const struct net_id *net, struct bundle_report *out) MUST_CHECK;
+/* Is there something to hold a re-execution against: nothing failed, the answer is shown, and it and all its digests are what
+ * both sides signed for? Without that a difference would accuse somebody of what he never said. */
+bool bundle_can_be_reexecuted(const struct bundle_report *r);
 const char *bundle_check_label(enum bundle_check_id id);       /* static */
 const char *bundle_check_sentence(enum bundle_check_id id);    /* static */
 
 /* After a re-execution: `heads` are the head hashes of the `count` output tokens of this job. OK if every digest is
- * reproduced; ERR_MISMATCH with the number of the first that is not in *out_first; ERR_STATE without an opening. */
-enum err bundle_reexecution_check(const struct bundle *b, const struct terms *t, const struct hash *heads, size_t count,
+ * reproduced; ERR_MISMATCH with the number of the first that is not in *out_first; ERR_STATE if !bundle_can_be_reexecuted(r). */
+enum err bundle_reexecution_check(const struct bundle *b, const struct bundle_report *r, const struct hash *heads, size_t count,
                                   size_t *out_first) MUST_CHECK;
 
 #endif

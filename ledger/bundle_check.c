@@ -34,13 +34,19 @@ static bool judge(struct bundle_report *r, enum bundle_check_id id, enum err e)
 }
 
 static void check_cert(struct bundle_report *r, enum bundle_check_id id, bool has, const struct cert *c,
-                       const struct net_id *net, const struct pubkey *node, struct wall now)
+                       const struct net_id *net, const struct pubkey *node, struct wall at)
 {
     if (has)
-        (void)judge(r, id, cert_verify(c, net, node, now));
+        (void)judge(r, id, cert_verify(c, net, node, at));
 }
 
-static bool check_terms(const struct bundle *b, const struct net_id *net, struct wall now, struct bundle_report *r)
+/* When both sides signed, by the clock that both accepted. */
+static struct wall time_of(const struct terms *t)
+{
+    return (struct wall){ t->stated_s > UINT64_MAX / 1000 ? UINT64_MAX : t->stated_s * 1000 };
+}
+
+static bool check_terms(const struct bundle *b, const struct net_id *net, struct bundle_report *r)
 {
     if (!judge(r, BUNDLE_TERMS_FORM, terms_decode(b->terms.body, &r->terms)))
         return false;
@@ -48,8 +54,8 @@ static bool check_terms(const struct bundle *b, const struct net_id *net, struct
     (void)judge(r, BUNDLE_TERMS_NETWORK, net_id_equal(&r->terms.net, net) ? OK : ERR_NETWORK);
     (void)judge(r, BUNDLE_TERMS_REQUESTER, terms_verify(&r->terms, SIDE_REQUESTER, b->terms.body, &b->terms.requester_sig));
     (void)judge(r, BUNDLE_TERMS_PROVIDER, terms_verify(&r->terms, SIDE_PROVIDER, b->terms.body, &b->terms.provider_sig));
-    check_cert(r, BUNDLE_CERT_REQUESTER, b->has_requester_cert, &b->requester_cert, net, &r->terms.requester, now);
-    check_cert(r, BUNDLE_CERT_PROVIDER, b->has_provider_cert, &b->provider_cert, net, &r->terms.provider, now);
+    check_cert(r, BUNDLE_CERT_REQUESTER, b->has_requester_cert, &b->requester_cert, net, &r->terms.requester, time_of(&r->terms));
+    check_cert(r, BUNDLE_CERT_PROVIDER, b->has_provider_cert, &b->provider_cert, net, &r->terms.provider, time_of(&r->terms));
     return true;
 }
 
@@ -164,10 +170,67 @@ static void check_opening(const struct bundle *b, struct bundle_report *r, const
         (void)judge(r, BUNDLE_OPENING_OUTPUT, output_matches(b, &r->terms_hash, work));
 }
 
-enum err bundle_check(const struct bundle *b, const struct net_id *net, struct wall now, struct bundle_report *out)
+/* ---- the ending ---- */
+
+static bool is_stop(const struct terms *t, uint32_t token)
+{
+    for (uint32_t i = 0; i < t->stop_count; i++)
+        if (t->stop[i] == token)
+            return true;
+    return false;
+}
+
+/* What the signed tokens show of their end. Of tokens that are not shown only the count is known. */
+struct ending {
+    bool tokens_known, at_length;
+    size_t count, stop_at;                                 /* index of the first stop token; count: there is none */
+};
+
+static struct ending ending_of(const struct bundle *b, const struct bundle_report *r, const struct signed_work *work)
+{
+    struct ending e = { .tokens_known = work->out == 0 || r->result[BUNDLE_OPENING_OUTPUT] == CHECK_PASSED,
+                        .at_length = work->out == r->terms.output_max, .count = (size_t)work->out };
+    while (e.tokens_known && e.stop_at < e.count && !is_stop(&r->terms, bundle_output_id(b, e.stop_at)))
+        e.stop_at++;
+    return e;
+}
+
+/* A note that says "complete" says why; PASSED if the tokens bear it out, ABSENT if they are not shown or it says nothing of them. */
+static enum check_result note_ending(const struct note *n, const struct ending *e)
+{
+    if (n->outcome != OUTCOME_COMPLETE || n->reason == REASON_SATISFIED || n->reason == REASON_CLIENT_CANCEL)
+        return CHECK_ABSENT;                               /* the client ended it: no token shows that */
+    if (n->reason == REASON_LENGTH)
+        return e->at_length ? CHECK_PASSED : CHECK_FAILED;
+    if (n->reason == REASON_STOP && !e->tokens_known)
+        return CHECK_ABSENT;
+    return n->reason == REASON_STOP && e->stop_at + 1 == e->count ? CHECK_PASSED : CHECK_FAILED;
+}
+
+static void check_ending(const struct bundle *b, struct bundle_report *r, const struct signed_work *work)
+{
+    struct ending e = ending_of(b, r, work);
+    enum check_result result = e.tokens_known ? CHECK_PASSED : CHECK_ABSENT;
+    if (e.tokens_known && e.stop_at + 1 < e.count)
+        result = CHECK_FAILED;
+    for (uint32_t i = 0; i < b->note_count && r->result[BUNDLE_NOTES] == CHECK_PASSED; i++) {
+        struct note n;
+        ENSURE(note_decode(b->notes[i].body, &n) == OK);   /* BUNDLE_NOTES says so */
+        enum check_result of_note = note_ending(&n, &e);
+        if (of_note == CHECK_FAILED || result == CHECK_ABSENT)
+            result = of_note;
+    }
+    if (result != CHECK_ABSENT)
+        (void)judge(r, BUNDLE_ENDING, result == CHECK_PASSED ? OK : ERR_MISMATCH);
+}
+
+/* ---- all of it ---- */
+
+enum err bundle_check(const struct bundle *b, const struct net_id *net, struct bundle_report *out)
 {
     *out = (struct bundle_report){ 0 };
-    if (check_terms(b, net, now, out)) {
+    if (check_terms(b, net, out)) {
+        (void)judge(out, BUNDLE_WORK, b->claim.body.len || b->receipt.body.len ? OK : ERR_STATE);
         check_claim(b, out);
         check_receipt(b, out);
         struct signed_work work;
@@ -176,6 +239,8 @@ enum err bundle_check(const struct bundle *b, const struct net_id *net, struct w
             (void)judge(out, BUNDLE_DIGESTS, digests_match(b, &out->terms_hash, &work));
         check_notes(b, out);
         check_opening(b, out, has_work ? &work : NULL);
+        if (has_work)
+            check_ending(b, out, &work);
     }
     for (size_t i = 0; i < BUNDLE_CHECK_COUNT; i++)
         if (out->result[i] == CHECK_FAILED)
@@ -183,13 +248,22 @@ enum err bundle_check(const struct bundle *b, const struct net_id *net, struct w
     return OK;
 }
 
-enum err bundle_reexecution_check(const struct bundle *b, const struct terms *t, const struct hash *heads, size_t count,
+bool bundle_can_be_reexecuted(const struct bundle_report *r)
+{
+    for (size_t i = 0; i < BUNDLE_CHECK_COUNT; i++)
+        if (r->result[i] == CHECK_FAILED)
+            return false;
+    return r->result[BUNDLE_WORK] == CHECK_PASSED && r->result[BUNDLE_DIGESTS] == CHECK_PASSED &&
+           r->result[BUNDLE_OPENING_OUTPUT] == CHECK_PASSED;
+}
+
+enum err bundle_reexecution_check(const struct bundle *b, const struct bundle_report *r, const struct hash *heads, size_t count,
                                   size_t *out_first)
 {
-    if (!b->has_opening)
+    if (!bundle_can_be_reexecuted(r))
         return ERR_STATE;
     struct digester d;
-    digester_init(&d, &t->provider, &b->nonce);
+    digester_init(&d, &r->terms.provider, &b->nonce);
     size_t made = 0;
     struct hash digest;
     for (size_t i = 0; i <= count; i++) {

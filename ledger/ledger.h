@@ -257,11 +257,15 @@ enum err ledger_opening_get(struct ledger *l, const struct hash *terms, uint32_t
 /* Deletes up to `max` openings whose time has come. */
 enum err ledger_openings_purge(struct ledger *l, struct wall now, uint32_t max, uint32_t *out_deleted) MUST_CHECK;
 
-/* Everything about one job as a bundle (bundle.h) that anyone can check offline. certs may be NULL. with_opening adds what
- * ledger_opening_get() gives, if it is still there. ERR_TOO_LARGE if cap is too small, ERR_NOT_FOUND. */
-enum err ledger_bundle(struct ledger *l, const struct hash *terms, const struct cert *requester_cert,
-                       const struct cert *provider_cert,
-                       bool with_opening, uint8_t *buf, size_t cap, struct bytes *out) MUST_CHECK;
+/* Keeps who stands behind a node key, for the bundles of its jobs; replaces what was kept for that key. The caller has
+ * verified it. Writes nothing if it is kept already. */
+enum err ledger_cert_keep(struct ledger *l, const struct cert *c) MUST_CHECK;
+enum err ledger_cert_find(struct ledger *l, const struct pubkey *node, struct cert *out) MUST_CHECK;   /* ERR_NOT_FOUND, ERR_CORRUPT */
+
+/* Everything about one job as a bundle (bundle.h) that anyone can check offline, with the certificates kept for both keys.
+ * with_opening adds what ledger_opening_get() gives, if it is still there. ERR_TOO_LARGE if cap is too small, ERR_NOT_FOUND. */
+enum err ledger_bundle(struct ledger *l, const struct hash *terms, bool with_opening, uint8_t *buf, size_t cap,
+                       struct bytes *out) MUST_CHECK;
 
 /* Reads everything and recomputes everything: invariants 1 to 8 and every signature of ours and theirs. For doctor, tests and
  * the simulator. OK, or ERR_CORRUPT with a sentence in out. */

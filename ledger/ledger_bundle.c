@@ -108,8 +108,19 @@ static enum err gather_opening(struct ledger *l, const struct job *j, struct gat
     b->nonce = o.nonce;
     b->seed = o.seed;
     b->prefill = ids_as_bytes(o.prompt, o.prompt_count, g->prefill);
-    b->output = ids_as_bytes(o.output, o.output_count, g->output);
+    size_t of_signed = o.output_count < j->tokens.out ? o.output_count : (size_t)j->tokens.out;
+    b->output = ids_as_bytes(o.output, of_signed, g->output);   /* the receipt may rest on an older claim than our last */
     return OK;
+}
+
+static enum err gather_certs(struct ledger *l, const struct job *j, struct bundle *b)
+{
+    const struct pubkey *requester = j->role == SIDE_REQUESTER ? &l->self : &j->peer;
+    const struct pubkey *provider = j->role == SIDE_REQUESTER ? &j->peer : &l->self;
+    enum err r = ledger_cert_find(l, requester, &b->requester_cert), p = ledger_cert_find(l, provider, &b->provider_cert);
+    b->has_requester_cert = r == OK;
+    b->has_provider_cert = p == OK;
+    return r != OK && r != ERR_NOT_FOUND ? r : p == ERR_NOT_FOUND ? OK : p;
 }
 
 static enum err gather(struct ledger *l, const struct hash *terms, bool with_opening, struct gathered *g, struct bundle *b)
@@ -119,6 +130,8 @@ static enum err gather(struct ledger *l, const struct hash *terms, bool with_ope
     enum err e = book_job_load(l, terms, &j);
     if (e == OK)
         e = gather_signed(l, STORE_TERMS, &k, g->terms, sizeof g->terms, &b->terms);
+    if (e == OK)
+        e = gather_certs(l, &j, b);
     if (e == OK)
         e = gather_claim(l, &j, g, b);
     if (e == OK)
@@ -134,18 +147,12 @@ static enum err gather(struct ledger *l, const struct hash *terms, bool with_ope
     return e;
 }
 
-enum err ledger_bundle(struct ledger *l, const struct hash *terms, const struct cert *requester_cert,
-                       const struct cert *provider_cert,
-                       bool with_opening, uint8_t *buf, size_t cap, struct bytes *out)
+enum err ledger_bundle(struct ledger *l, const struct hash *terms, bool with_opening, uint8_t *buf, size_t cap, struct bytes *out)
 {
     struct gathered *g = malloc(sizeof *g);
     if (!g)
         return ERR_MEMORY;
-    struct bundle b = { .has_requester_cert = requester_cert != NULL, .has_provider_cert = provider_cert != NULL };
-    if (requester_cert)
-        b.requester_cert = *requester_cert;
-    if (provider_cert)
-        b.provider_cert = *provider_cert;
+    struct bundle b = { .has_opening = false };
     enum err e = gather(l, terms, with_opening, g, &b);
     if (e == OK)
         e = bundle_encode(&b, buf, cap, out);

@@ -249,11 +249,34 @@ static enum err explain(enum err e, char why[160])
     return e;
 }
 
+/* Their time is judged where they are used: at the time of the terms. */
+static enum err check_certs(struct ledger *l, char why[160])
+{
+    struct pubkey at = { { 0 } };
+    for (uint64_t n = 1;; n++) {
+        struct book_key from = book_key_peer(&at), next = n == 1 ? from : book_key_after(&from);
+        struct bytes key, value;
+        struct cert c;
+        enum err e = store_seek(l->store, STORE_CERT, book_key_view(&next), &key, &value);
+        if (e == ERR_NOT_FOUND)
+            return OK;
+        if (e != OK)
+            return e;
+        if (key.len != sizeof at.b)
+            return blame(why, "certificate under a key of another size", n);
+        memcpy(at.b, key.data, sizeof at.b);
+        if (ledger_cert_find(l, &at, &c) != OK || cert_verify(&c, &l->net, &at, (struct wall){ 0 }) != OK)
+            return blame(why, "certificate that does not hold", n);
+    }
+}
+
 enum err ledger_check(struct ledger *l, char out_why[160])
 {
     struct sums s = { .t = { .receipts = 0 } };
     out_why[0] = '\0';
     enum err e = check_receipts(l, &s, out_why);
+    if (e == OK)
+        e = check_certs(l, out_why);
     return explain(e == OK ? check_sums(l, &s, out_why) : e, out_why);
 }
 

@@ -53,7 +53,8 @@ const char *side_text(enum side s);                        /* "none", "requester
     X(REASON_ENGINE, "the engine failed")                                                                              \
     X(REASON_RESTART, "the process was restarted")                                                                     \
     X(REASON_SHUTDOWN, "the node is shutting down")                                                                    \
-    X(REASON_ENDING, "its tokens do not show the end that was claimed")
+    X(REASON_ENDING, "its tokens do not show the end that was claimed")                                                \
+    X(REASON_SATISFIED, "the client had what it wanted")
 
 enum reason {
 #define X(name, text) name,

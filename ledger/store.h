@@ -36,7 +36,8 @@
     X(STORE_SECRET, "secret")                        /* terms hash, part -> encrypted opening */                       \
     X(STORE_SECRET_DUE, "secret_due")                /* wall ms, terms hash -> nothing */                              \
     X(STORE_EVIDENCE, "evidence")                    /* role, peer, seq -> the other body, signature */      \
-    X(STORE_CHANNEL_SEQ, "channel_seq")              /* role, peer, seq -> local number */
+    X(STORE_CHANNEL_SEQ, "channel_seq")              /* role, peer, seq -> local number */                             \
+    X(STORE_CERT, "cert")                            /* node key -> certificate last seen for it */
 
 enum store_table {
 #define X(name, text) name,

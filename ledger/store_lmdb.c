@@ -41,6 +41,7 @@ struct store_lmdb {
     struct store store;                                    /* first: ops get this pointer */
     MDB_env *env;
     MDB_dbi tables[STORE_TABLE_COUNT];
+    bool absent[STORE_TABLE_COUNT];                        /* read-only, and the file is older than the table */
     MDB_txn *read, *write;                                 /* at most one of them is active */
     bool reading;                                          /* `read` is begun, not merely kept for renewal */
     int lock_fd;
@@ -151,7 +152,7 @@ static enum err lmdb_get(struct store *s, enum store_table t, struct bytes key, 
     if (e != OK)
         return e;
     MDB_val k = val_of(key), v;
-    e = err_of(mdb_get(txn, lmdb_of(s)->tables[t], &k, &v));
+    e = lmdb_of(s)->absent[t] ? ERR_NOT_FOUND : err_of(mdb_get(txn, lmdb_of(s)->tables[t], &k, &v));
     if (e == OK)
         *out = view_of(v);
     return e;
@@ -200,6 +201,8 @@ static enum err lmdb_seek(struct store *s, enum store_table t, struct bytes key,
     MDB_txn *txn;
     MDB_cursor *cursor;
     enum err e = reading(lmdb_of(s), &txn);
+    if (e == OK && lmdb_of(s)->absent[t])
+        e = ERR_NOT_FOUND;
     if (e == OK)
         e = err_of(mdb_cursor_open(txn, lmdb_of(s)->tables[t], &cursor));
     if (e != OK)
@@ -296,6 +299,14 @@ static enum err open_env(struct store_lmdb *m, const char *file)
     }
 }
 
+/* Who only reads may meet a file from before a table was added: it reads as empty. */
+static int table_open(struct store_lmdb *m, MDB_txn *txn, enum store_table t)
+{
+    int rc = mdb_dbi_open(txn, store_table_name(t), m->store.read_only ? 0 : MDB_CREATE, &m->tables[t]);
+    m->absent[t] = m->store.read_only && rc == MDB_NOTFOUND;
+    return m->absent[t] ? MDB_SUCCESS : rc;
+}
+
 static enum err open_tables(struct store_lmdb *m)
 {
     MDB_txn *txn;
@@ -303,7 +314,7 @@ static enum err open_tables(struct store_lmdb *m)
     if (rc != MDB_SUCCESS)
         return err_of(rc);
     for (int t = 0; t < STORE_TABLE_COUNT && rc == MDB_SUCCESS; t++)
-        rc = mdb_dbi_open(txn, store_table_name((enum store_table)t), m->store.read_only ? 0 : MDB_CREATE, &m->tables[t]);
+        rc = table_open(m, txn, (enum store_table)t);
     if (rc != MDB_SUCCESS) {
         mdb_txn_abort(txn);
         return err_of(rc);

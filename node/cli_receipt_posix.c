@@ -135,7 +135,7 @@ static int write_bundle(struct wallet *w, const struct hash *terms, const char *
         return !f && error == EEXIST ? cli_fail(EXIT_FAILED, "%s: exists already; a bundle overwrites nothing", path)
                                      : cli_fail(EXIT_FAILED, "%s: %s", path, f ? "out of memory" : strerror(error));
     }
-    enum err e = ledger_bundle(&w->ledger, terms, NULL, NULL, open, buf, BUNDLE_BYTES_MAX, &b);
+    enum err e = ledger_bundle(&w->ledger, terms, open, buf, BUNDLE_BYTES_MAX, &b);
     bool written = e == OK && fwrite(b.data, 1, b.len, f) == b.len;
     error = errno;
     written = fclose(f) == 0 && written;

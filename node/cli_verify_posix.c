@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "node/catalog_posix.h"
@@ -38,7 +37,7 @@ static int bundle_from_ledger(struct cli *c, const struct verify_options *o, uin
         return rc;
     *net = w.who.net;
     rc = wallet_find(&w, o->what, " or file", &f);
-    enum err e = rc == EXIT_FINE ? ledger_bundle(&w.ledger, &f.terms, NULL, NULL, o->reexecute, buf, BUNDLE_BYTES_MAX, out) : OK;
+    enum err e = rc == EXIT_FINE ? ledger_bundle(&w.ledger, &f.terms, o->reexecute, buf, BUNDLE_BYTES_MAX, out) : OK;
     if (e != OK)
         rc = cli_fail(cli_code_of(e), "the receipt's records could not be read: %s", err_text(e));
     else if (rc == EXIT_FINE)
@@ -151,15 +150,15 @@ static int not_again(struct fault *why, const char *reason)
 }
 
 /* EXIT_FINE, EXIT_NOT_VERIFIED, or EXIT_CANNOT_REEXECUTE with a reason. */
-static int run_again(struct cli *c, const struct verify_options *o, const struct bundle *b, const struct terms *t, const char *unopened, json_t *doc,
+static int run_again(struct cli *c, const struct verify_options *o, const struct bundle *b, const struct bundle_report *r, const char *unopened, json_t *doc,
                      struct fault *why)
 {
     struct catalog *catalog = NULL;
     struct reexecution x;
     if (!b->has_opening)
         return not_again(why, unopened);
-    const struct catalog_entry *m = cli_find_model(c, o->model, &t->model, true, &catalog, why);
-    enum err e = m ? reexecute(m->model, b, t, o->backend, (uint32_t)sysconf(_SC_NPROCESSORS_ONLN), &x, why) : ERR_NOT_FOUND;
+    const struct catalog_entry *m = cli_find_model(c, o->model, &r->terms.model, true, &catalog, why);
+    enum err e = m ? reexecute(m->model, b, r, o->backend, (uint32_t)sysconf(_SC_NPROCESSORS_ONLN), &x, why) : ERR_NOT_FOUND;
     if (catalog)
         catalog_close(catalog);
     if (e != OK)
@@ -201,13 +200,13 @@ static int verify(struct cli *c, const struct verify_options *o, uint8_t *buf)
         if (terms_decode(b.terms.body, &t) == OK)
             net = t.net;
     }
-    enum err e = bundle_check(&b, &net, (struct wall){ (uint64_t)time(NULL) * 1000 }, &r);
+    enum err e = bundle_check(&b, &net, &r);
     json_t *doc = c->json ? json_pack("{s:o}", "checks", report_json(&r)) : NULL;
     rc = e == OK ? EXIT_FINE : EXIT_NOT_VERIFIED;
     if (!c->json)
         print_report(c, &r);
     if (rc == EXIT_FINE && o->reexecute)
-        rc = run_again(c, o, &b, &r.terms, unopened, doc, &why);
+        rc = run_again(c, o, &b, &r, unopened, doc, &why);
     if (!c->json) {
         print_verdict(c, rc, &why);
         return rc;

@@ -162,6 +162,7 @@ enum err provider_terms(struct provider *p, const struct node_id *from, struct b
     uint8_t buf[HASH_SIG_BYTES_MAX];
     struct bytes view;
     ENSURE(ok_msg_encode(&ok, buf, sizeof buf, &view) == OK);
+    services_keep_certs(s, from);
     services_send(s, from, MSG_TERMS_OK, view);
     delivery_begin(p, work_free(p), from, &t, &hash, &prompt, s->prompt);
     return OK;

@@ -106,6 +106,7 @@ enum err requester_terms_ok(struct requester *r, const struct node_id *from, str
     e = ledger_terms_countersigned(s->ledger, &m.terms, &m.sig);
     if (e)
         return e == ERR_SIGNATURE ? e : OK;
+    services_keep_certs(s, from);
     if (a->state == ASK_AGREED) {
         a->state = ASK_RUNNING;
         a->deadline = mono_add_ms(s->now, (uint64_t)a->buy.first_token_ms * FIRST_TOKEN_FACTOR + FIRST_TOKEN_GRACE_MS);
@@ -302,7 +303,7 @@ static void send_claim_ok(struct requester *r, const struct ask *a, uint64_t ind
     services_send(r->s, &a->buy.node, MSG_CLAIM_OK, body);
 }
 
-/* Does what we received bear out the end that the last claim names? PROTO 6.6.5 */
+/* Does what we received bear out the end that the last claim names? PROTO 6.6 */
 static bool ending_holds(const struct ask *a, const struct claim *claim, enum finish finish)
 {
     const struct purchase *b = &a->buy;
@@ -330,7 +331,7 @@ static void purchase_finish(struct requester *r, struct ask *a, enum finish fini
         close_job(r, a, OUTCOME_CANCELLED, SIDE_NONE, REASON_CLIENT_CANCEL);
     } else {
         trust_delivered(&r->trust, &a->buy.node);
-        close_job(r, a, OUTCOME_COMPLETE, SIDE_NONE, finish == FINISH_LENGTH ? REASON_LENGTH : REASON_STOP);
+        close_job(r, a, OUTCOME_COMPLETE, SIDE_NONE, finish == FINISH_LENGTH ? REASON_LENGTH : finish == FINISH_STOP ? REASON_STOP : REASON_SATISFIED);
         a->finish = a->cancelled ? a->finish : finish;
     }
     a->state = ASK_CLOSING;

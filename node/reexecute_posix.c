@@ -30,8 +30,9 @@ static bool score(void *ctx, uint32_t position, uint32_t token, struct bytes hea
     return true;
 }
 
-static enum err run(struct engine *e, const struct bundle *b, const struct terms *t, struct reexecution *out)
+static enum err run(struct engine *e, const struct bundle *b, const struct bundle_report *r, struct reexecution *out)
 {
+    const struct terms *t = &r->terms;
     size_t prefill = bundle_prefill_count(b), answer = bundle_output_count(b), first = 0;
     uint32_t *ids = malloc((prefill + answer + 1) * sizeof *ids);
     struct hash *heads = calloc(answer + 1, sizeof *heads);
@@ -44,7 +45,7 @@ static enum err run(struct engine *e, const struct bundle *b, const struct terms
     if (err == OK)
         err = engine_score(e, ids, (uint32_t)prefill, (uint32_t)(prefill + answer), &params, score, &s);
     if (err == OK) {
-        enum err digests = bundle_reexecution_check(b, t, heads, answer, &first);
+        enum err digests = bundle_reexecution_check(b, r, heads, answer, &first);
         out->digests = (uint32_t)bundle_digest_count(b);
         out->digests_match = digests == OK;
         out->first_digest = first;
@@ -56,7 +57,7 @@ static enum err run(struct engine *e, const struct bundle *b, const struct terms
     return err;
 }
 
-enum err reexecute(const struct model *m, const struct bundle *b, const struct terms *t, const char *backend, uint32_t threads,
+enum err reexecute(const struct model *m, const struct bundle *b, const struct bundle_report *r, const char *backend, uint32_t threads,
                    struct reexecution *out, struct fault *why)
 {
     struct engine *e;
@@ -64,6 +65,8 @@ enum err reexecute(const struct model *m, const struct bundle *b, const struct t
     size_t total = bundle_prefill_count(b) + bundle_output_count(b);
     if (!b->has_opening || bundle_output_count(b) == 0)
         return fault_set(why, ERR_STATE, "prompt and answer are not kept here (any more), so there is nothing to compute again");
+    if (!bundle_can_be_reexecuted(r))
+        return fault_set(why, ERR_STATE, "nothing that both sides signed stands behind the answer and its digests, so there is nothing to compare with");
     if (total >= m->config.context + 1)
         return fault_set(why, ERR_CONTEXT, "prompt and answer are longer than the model's context");
     struct engine_options o = { .backend = backend, .threads = threads, .slots_max = 1,
@@ -74,7 +77,7 @@ enum err reexecute(const struct model *m, const struct bundle *b, const struct t
     *out = (struct reexecution){ .tokens_match = true };
     snprintf(out->backend, sizeof out->backend, "%s", engine_backend(e));
     clock_gettime(CLOCK_MONOTONIC, &from);
-    err = run(e, b, t, out);
+    err = run(e, b, r, out);
     clock_gettime(CLOCK_MONOTONIC, &to);
     out->seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
     engine_close(e);

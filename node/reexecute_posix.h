@@ -23,8 +23,9 @@ struct reexecution {
     char backend[32];
 };
 
-/* OK with *out filled whether or not the bytes match; ERR_STATE: the bundle has no opening; or the engine's error. */
-enum err reexecute(const struct model *m, const struct bundle *b, const struct terms *t, const char *backend, uint32_t threads,
+/* r is what bundle_check() said of b. OK with *out filled whether or not the bytes match; ERR_STATE: the bundle has no opening, or
+ * nothing that both sides signed to compare with; or the engine's error. */
+enum err reexecute(const struct model *m, const struct bundle *b, const struct bundle_report *r, const char *backend, uint32_t threads,
                    struct reexecution *out, struct fault *why) MUST_CHECK;
 
 #endif

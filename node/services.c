@@ -42,6 +42,21 @@ const struct pubkey *services_peer_owner(const struct services *s, const struct 
     return &peer.record->cert.owner;
 }
 
+static void keep_cert(struct services *s, const struct cert *c)
+{
+    enum err e = c ? ledger_cert_keep(s->ledger, c) : OK;
+    if (e)
+        effects_log(s->out, LOG_WARN, "cert.lost", "%s", err_text(e));
+}
+
+void services_keep_certs(struct services *s, const struct node_id *node)
+{
+    struct overlay_peer peer;
+    keep_cert(s, s->config.overlay.cert);
+    if (overlay_peer_find(s->overlay, node, &peer) && peer.record->has_cert)
+        keep_cert(s, &peer.record->cert);
+}
+
 uint32_t services_rtt_us(const struct services *s, const struct node_id *node)
 {
     struct overlay_peer peer;

@@ -39,6 +39,8 @@ bool services_send(struct services *s, const struct node_id *node, enum message_
 bool services_peer_key(const struct services *s, const struct node_id *node, struct pubkey *out);
 /* Owner certified in a connected peer's record, or NULL; lent until the next change of the overlay. */
 const struct pubkey *services_peer_owner(const struct services *s, const struct node_id *node);
+/* Keeps our certificate and this peer's for the bundles of the jobs between us. */
+void services_keep_certs(struct services *s, const struct node_id *node);
 uint32_t services_rtt_us(const struct services *s, const struct node_id *node);    /* 0: unknown */
 /* The first twelve hex digits of a hash, for logs: as long as `tally` shows them. */
 struct short_name { char text[13]; };

@@ -1,5 +1,5 @@
 # Real processes on loopback: real keys, sockets, ledgers, models. One at a time.
-foreach(cheat token:worker_next model:worker_open price:claim_make)
+foreach(cheat token:worker_next stop:worker_next model:worker_open price:claim_make)
   string(REPLACE ":" ";" parts ${cheat})
   list(GET parts 0 cheat_name)
   list(GET parts 1 wrapped)

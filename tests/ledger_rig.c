@@ -140,9 +140,9 @@ enum err rig_job_close(struct rig_job *j, struct party *requester, struct party 
     struct signed_body half;
     struct hash terms;
     struct sig sig;
-    enum err e = ledger_job_end(&requester->ledger, &j->hash, OUTCOME_COMPLETE, SIDE_NONE, REASON_STOP, rig_now);
+    enum err e = ledger_job_end(&requester->ledger, &j->hash, OUTCOME_COMPLETE, SIDE_NONE, REASON_SATISFIED, rig_now);
     if (e == OK)
-        e = ledger_job_end(&provider->ledger, &j->hash, OUTCOME_COMPLETE, SIDE_NONE, REASON_STOP, rig_now);
+        e = ledger_job_end(&provider->ledger, &j->hash, OUTCOME_COMPLETE, SIDE_NONE, REASON_SATISFIED, rig_now);
     if (e == OK)
         e = ledger_receipt_propose(&provider->ledger, &requester->self, &half, &terms);
     if (e == OK)

@@ -22,7 +22,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static unsigned calls;
     if (calls++ % 16)                                      /* ten signatures each: looking at all of them would be all the run does */
         return 0;
-    if (bundle_check(&b, &net, (struct wall){ 0 }, &report) == OK)
-        (void)!bundle_reexecution_check(&b, &report.terms, NULL, 0, &first);
+    bool holds = bundle_check(&b, &net, &report) == OK;
+    ENSURE(!holds || report.result[BUNDLE_WORK] == CHECK_PASSED);
+    if (bundle_reexecution_check(&b, &report, NULL, 0, &first) != ERR_STATE)
+        ENSURE(holds && b.has_opening);
     return 0;
 }

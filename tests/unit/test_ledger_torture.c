@@ -23,7 +23,7 @@ static enum err whole_story(struct party *r, struct party *p, uint64_t n)
     if (e == OK)
         e = rig_job_close(&j, r, p, &id);
     if (e == OK)
-        e = ledger_bundle(&r->ledger, &j.hash, NULL, NULL, true, buf, sizeof buf, &bundle);
+        e = ledger_bundle(&r->ledger, &j.hash, true, buf, sizeof buf, &bundle);
     uint32_t gone;
     if (e == OK)
         e = ledger_openings_purge(&r->ledger, (struct wall){ 200 }, 10, &gone);

@@ -84,7 +84,7 @@ static void make_all(void)
     ENSURE(ledger_note_own(&p.ledger, &j.hash, &note) == OK);
     add("note", signed_body_view(&note));
     add("note-signature", bytes_of(note.sig.b, SIG_BYTES));
-    ENSURE(ledger_bundle(&r.ledger, &j.hash, NULL, NULL, true, buf, sizeof buf, &b) == OK);
+    ENSURE(ledger_bundle(&r.ledger, &j.hash, true, buf, sizeof buf, &b) == OK);
     add("bundle", b);
     party_fini(&r);
     party_fini(&p);
