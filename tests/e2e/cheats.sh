@@ -65,8 +65,8 @@ caught_by_reexecution() {                              # caught_by_reexecution W
 }
 become cheat_token
 caught_by_reexecution "one changed token"
-become cheat_token CHEAT_AT=20
-caught_by_reexecution "the last token changed" 20      # no head follows from it: only its own number shows
+become cheat_token CHEAT_AT=6
+caught_by_reexecution "the last token changed" 6       # no head follows from it: only its own number shows
 become cheat_model CHEAT_MODEL="$scratch/other.gguf"
 caught_by_reexecution "another model"
 become cheat_model CHEAT_MODEL="$scratch/f16.gguf"
