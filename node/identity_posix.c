@@ -78,17 +78,75 @@ static enum err seed_ensure(const char *dir, const char *name, const char *passp
     return e == OK ? OK : fault_set(why, e, "%s: %s", path, err_text(e));
 }
 
+static bool is_there(const char *dir, const char *name)
+{
+    char path[PATH_CHARS];
+    struct stat st;
+    path_in(path, dir, name);
+    return stat(path, &st) == 0 || errno != ENOENT;
+}
+
+bool identity_is_absent(const char *data_dir) { return !is_there(data_dir, "node.key") && !is_there(data_dir, "node.pow"); }
+
+/* One of the files that `tally init` makes is not there. */
+static enum err incomplete(const char *dir, const char *name, struct fault *why)
+{
+    if (identity_is_absent(dir))
+        return fault_set(why, ERR_NOT_FOUND, "no node lives in %.180s; `tally init` makes one", dir);
+    return fault_set(why, ERR_NOT_FOUND, "%.100s/%s is missing: run `tally init` again to finish", dir, name);
+}
+
+static enum err seed_load(const char *dir, const char *name, const char *passphrase, struct key_seed *out, struct fault *why)
+{
+    char path[PATH_CHARS];
+    path_in(path, dir, name);
+    enum err e = keyfile_load(path, passphrase, out);
+    if (e == ERR_NOT_FOUND)
+        return incomplete(dir, name, why);
+    return e == OK ? OK : fault_set(why, e, "%s: %s", path, err_text(e));
+}
+
+/* "NONCE NETWORKID", as pow_ensure() wrote it. */
+static enum err pow_read(const char *dir, uint64_t *nonce, struct net_id *net, struct fault *why)
+{
+    char path[PATH_CHARS], *end;
+    uint8_t buf[96];
+    size_t len, hex_len;
+    path_in(path, dir, "node.pow");
+    enum err e = read_file(path, buf, sizeof buf - 1, &len);
+    if (e == ERR_NOT_FOUND)
+        return incomplete(dir, "node.pow", why);
+    if (e != OK)
+        return fault_set(why, e, "%s: %s", path, err_text(e));
+    buf[len] = 0;
+    *nonce = strtoull((char *)buf, &end, 10);
+    if (*end != ' ' || sodium_hex2bin(net->b, sizeof net->b, end + 1, strnlen(end + 1, 2 * NET_ID_BYTES), NULL, &hex_len, NULL) != 0 || hex_len != NET_ID_BYTES)
+        return fault_set(why, ERR_CORRUPT, "%s: does not name a network", path);
+    return OK;
+}
+
+static enum err pow_load(const char *dir, const struct net_id *net, uint64_t *nonce, struct fault *why)
+{
+    struct net_id made_for;
+    enum err e = pow_read(dir, nonce, &made_for, why);
+    if (e == OK && !net_id_equal(&made_for, net))
+        return fault_set(why, ERR_NETWORK, "%.160s/node.pow was made for another network; use another data_dir for this one", dir);
+    return e;
+}
+
+/* Searches a proof of work, unless there is one that proves as much. It may be made anew at any time: the identity stays. */
 static enum err pow_ensure(const char *dir, const struct pubkey *node, const struct net_id *net, unsigned bits,
                            void (*progress)(void *, uint64_t), void *ctx, struct fault *why)
 {
     char path[PATH_CHARS], text[96];
     uint64_t nonce = 0, tries = 0;
-    size_t len;
-    uint8_t buf[96];
-    path_in(path, dir, "node.pow");
-    if (read_file(path, buf, sizeof buf, &len) == OK)
+    enum err e = pow_load(dir, net, &nonce, why);
+    if (e != OK && e != ERR_NOT_FOUND)
+        return e;
+    if (e == OK && pow_check(node, net, nonce, bits) == OK)
         return OK;
-    for (; pow_search(node, net, bits, POW_STEP, &nonce) != OK; tries += POW_STEP)
+    path_in(path, dir, "node.pow");
+    for (nonce = 0; pow_search(node, net, bits, POW_STEP, &nonce) != OK; tries += POW_STEP)
         if (progress)
             progress(ctx, tries);
     char hex[2 * NET_ID_BYTES + 1];
@@ -142,62 +200,6 @@ enum err identity_create(const char *data_dir, const struct net_id *net, unsigne
     sodium_memzero(&owner_seed, sizeof owner_seed);
     sodium_memzero(&node_seed, sizeof node_seed);
     sodium_memzero(&transport_seed, sizeof transport_seed);
-    return e;
-}
-
-static bool is_there(const char *dir, const char *name)
-{
-    char path[PATH_CHARS];
-    struct stat st;
-    path_in(path, dir, name);
-    return stat(path, &st) == 0 || errno != ENOENT;
-}
-
-bool identity_is_absent(const char *data_dir) { return !is_there(data_dir, "node.key") && !is_there(data_dir, "node.pow"); }
-
-/* One of the files that `tally init` makes is not there. */
-static enum err incomplete(const char *dir, const char *name, struct fault *why)
-{
-    if (identity_is_absent(dir))
-        return fault_set(why, ERR_NOT_FOUND, "no node lives in %.180s; `tally init` makes one", dir);
-    return fault_set(why, ERR_NOT_FOUND, "%.100s/%s is missing: run `tally init` again to finish, with the same --network and --pow-bits", dir, name);
-}
-
-static enum err seed_load(const char *dir, const char *name, const char *passphrase, struct key_seed *out, struct fault *why)
-{
-    char path[PATH_CHARS];
-    path_in(path, dir, name);
-    enum err e = keyfile_load(path, passphrase, out);
-    if (e == ERR_NOT_FOUND)
-        return incomplete(dir, name, why);
-    return e == OK ? OK : fault_set(why, e, "%s: %s", path, err_text(e));
-}
-
-/* "NONCE NETWORKID", as pow_ensure() wrote it. */
-static enum err pow_read(const char *dir, uint64_t *nonce, struct net_id *net, struct fault *why)
-{
-    char path[PATH_CHARS], *end;
-    uint8_t buf[96];
-    size_t len, hex_len;
-    path_in(path, dir, "node.pow");
-    enum err e = read_file(path, buf, sizeof buf - 1, &len);
-    if (e == ERR_NOT_FOUND)
-        return incomplete(dir, "node.pow", why);
-    if (e != OK)
-        return fault_set(why, e, "%s: %s", path, err_text(e));
-    buf[len] = 0;
-    *nonce = strtoull((char *)buf, &end, 10);
-    if (*end != ' ' || sodium_hex2bin(net->b, sizeof net->b, end + 1, strnlen(end + 1, 2 * NET_ID_BYTES), NULL, &hex_len, NULL) != 0 || hex_len != NET_ID_BYTES)
-        return fault_set(why, ERR_CORRUPT, "%s: does not name a network", path);
-    return OK;
-}
-
-static enum err pow_load(const char *dir, const struct net_id *net, uint64_t *nonce, struct fault *why)
-{
-    struct net_id made_for;
-    enum err e = pow_read(dir, nonce, &made_for, why);
-    if (e == OK && !net_id_equal(&made_for, net))
-        return fault_set(why, ERR_NETWORK, "%.160s/node.pow was made for another network; use another data_dir for this one", dir);
     return e;
 }
 

@@ -32,8 +32,9 @@ struct identity {
     bool has_cert;
 };
 
-/* Creates what is missing: a second call changes nothing. `progress` is called now and then while the proof of work is
- * searched (may be NULL). Errors name the file. */
+/* Creates what is missing, and a proof of work if the one that is there proves less than pow_bits: a second call changes
+ * nothing. ERR_NETWORK. `progress` is called now and then while the proof of work is searched (may be NULL). Errors name
+ * the file. */
 enum err identity_create(const char *data_dir, const struct net_id *net, unsigned pow_bits, const char *passphrase,
                          void (*progress)(void *ctx, uint64_t tries), void *ctx, struct fault *why) MUST_CHECK;
 /* ERR_NOT_FOUND (run `tally init`), ERR_LOCKED, ERR_PASSPHRASE, ERR_PERMISSION, ERR_NETWORK (made for another network),

@@ -63,6 +63,11 @@ static enum err open_store(struct node *n, struct fault *why)
     char folder[CONFIG_PATH_CHARS + 16];
     snprintf(folder, sizeof folder, "%s/ledger", n->config->data_dir);
     enum err e = store_lmdb_open(&(struct store_lmdb_config){ .folder = folder }, &n->store);
+    int pid = e == ERR_STATE ? runfile_pid(n->config->data_dir) : 0;
+    if (e == ERR_STATE && pid)
+        return fault_set(why, e, "another tallyd (pid %d) uses this folder: %s", pid, n->config->data_dir);
+    if (e == ERR_STATE)
+        return fault_set(why, e, "another tallyd uses this folder: %s", n->config->data_dir);
     return e == OK ? OK : fault_set(why, e, "ledger in %s: %s", folder, err_text(e));
 }
 

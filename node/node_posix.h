@@ -137,6 +137,8 @@ char *node_metrics_text(struct node *n);
 /* ---- runfile_posix.c, notify ---- */
 enum err runfile_write(struct node *n, struct fault *why) MUST_CHECK;
 void runfile_remove(struct node *n);
+/* Who runs with this folder, as its file says; 0: it does not. */
+int runfile_pid(const char *data_dir);
 void notify_systemd(const char *state);                    /* "READY=1"; nothing without $NOTIFY_SOCKET */
 /* How often systemd wants to hear from us: a third of $WATCHDOG_USEC; 0 if it does not. */
 uint64_t notify_every_us(void);

@@ -1,5 +1,6 @@
 /* runfile_posix.c - tells other processes where this node listens, and systemd how it fares. */
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,16 @@ enum err runfile_write(struct node *n, struct fault *why)
         return fault_set(why, ERR_IO, "%s: cannot be written", path);
     n->runfile_is_ours = true;
     return OK;
+}
+
+int runfile_pid(const char *data_dir)
+{
+    char path[CONFIG_PATH_CHARS + 16];
+    snprintf(path, sizeof path, "%s/run.json", data_dir);
+    json_t *j = json_load_file(path, 0, NULL);
+    json_int_t pid = json_integer_value(json_object_get(j, "pid"));
+    json_decref(j);
+    return pid > 0 && pid <= INT_MAX ? (int)pid : 0;
 }
 
 void runfile_remove(struct node *n)

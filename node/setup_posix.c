@@ -62,8 +62,8 @@ enum err setup_check_identity(const struct config *c, struct fault *why)
     if (!net_id_equal(&g.net, &net))
         return fault_set(why, ERR_NETWORK, "%.120s/node.pow was made for another network than \"%s\"; use another data_dir for this one", c->data_dir, c->network);
     if (pow_check(&g.node, &net, g.pow_nonce, c->pow_bits) != OK)
-        return fault_set(why, ERR_POW, "pow_bits = %u, but %.80s/node.pow proves %u; if the network asks for it: remove that file and run `tally init --pow-bits %u` again",
-                         c->pow_bits, c->data_dir, proved_bits(&g), c->pow_bits);
+        return fault_set(why, ERR_POW, "pow_bits = %u, but %.80s/node.pow proves %u: correct pow_bits, or run `tally init` again to prove more",
+                         c->pow_bits, c->data_dir, proved_bits(&g));
     return OK;
 }
 

@@ -16,7 +16,7 @@ const struct command commands[] = {
     { "init", "[--network NAME] [--pow-bits N]", "make this machine's keys and a configuration",
       "  --network NAME     mesh to belong to (default: public)\n"
       "  --pow-bits N       proof of work of that network (default: 22; testnets 8)\n"
-      "  --listen HOST:PORT mesh address (default: 0.0.0.0:7600)\n"
+      "  --listen ADDR:PORT mesh address (default: 0.0.0.0:7600; no name)\n"
       "  --bootstrap STR    where to join; may be given several times\n"
       "  --model NAME=FILE  serve a GGUF file; may be given several times\n"
       "example: tally init --model mine=/srv/models/mine.gguf --bootstrap 'tally://...'\n", cmd_init },
@@ -61,7 +61,8 @@ const struct command commands[] = {
       "  bootstrap          the string others need to join through this node\n"
       "  passwd             set, change or remove the passphrase of the key files: asked for at the terminal, or\n"
       "    --passphrase-fd N      the present one, from descriptor N\n"
-      "    --new-passphrase-fd N  the new one\n", cmd_key },
+      "    --new-passphrase-fd N  the new one\n"
+      "    --remove               no passphrase any more\n", cmd_key },
     { "doctor", "", "look for what is wrong with this machine's set-up", "", cmd_doctor },
 };
 const size_t command_count = ARRAY_COUNT(commands);

@@ -61,12 +61,15 @@ def talk(argv, typed):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown
 tally, dir = sys.argv[1] + "/tally", sys.argv[2]
 assert talk([tally, "-d", dir, "key", "passwd"], [(b"present", b"open sesame"), (b"new pass", b"open barley"), (b"once more", b"open barley")])[0] == 0
-assert talk([tally, "-d", dir, "key", "passwd"], [(b"present", b"open sesame"), (b"new pass", b"x"), (b"once more", b"x")])[0] == 7
+assert talk([tally, "-d", dir, "key", "passwd"], [(b"present", b"open sesame")])[0] == 7       # refused before a new one is asked for
 code, shown = talk([sys.argv[1] + "/tallyd", "-d", dir, "--set", "listen.port=0", "--set", "listen.host=127.0.0.1", "--set", "api.port=0"], [(b"passphrase", b"open sesame")])
 assert code == 78 and b"wrong passphrase" in shown, (code, shown)
 P
-tally key passwd --passphrase-fd 3 --new-passphrase-fd 4 3<<<"open barley" 4<<<"once upon" || fail "tally key passwd from descriptors"
-tally key passwd --passphrase-fd 3 --new-passphrase-fd 4 3<<<"open barley" 4<<<"once upon" || fail "a change that was made already is no error"
+tally key passwd --passphrase-fd 3 --new-passphrase-fd 4 3<<<"open barley" 4<<<"once upon" >"$scratch/out" || fail "tally key passwd from descriptors"
+grep -q "^passphrase changed" "$scratch/out" || { cat "$scratch/out"; fail "a change is not confirmed"; }
+tally key passwd --passphrase-fd 3 --new-passphrase-fd 4 3<<<"open barley" 4<<<"once upon" >"$scratch/out" 2>&1
+expect "exit code of a wrong present passphrase, although the new one is the current" $? 7
+grep -q "not the present passphrase" "$scratch/out" || { cat "$scratch/out"; fail "the cause is not named"; }
 "${daemon[@]}" --passphrase-fd 3 >"$scratch/log" 2>&1 3<<<"once upon" &
 p=$!; spare_pids+=($p)
 started "after a change"
@@ -82,4 +85,15 @@ for command in balance receipts "key show" doctor; do
 done
 tally balance --passphrase-fd 3 >/dev/null 2>&1 </dev/null 3<<<"open barley"
 expect "exit code of the wallet with a wrong passphrase" $? 7
+mv "$scratch/owner.cert" "$dir/owner.cert"
+
+# A change that was cut short is finished by running it again.
+cp "$dir/owner.key" "$scratch/owner.key"
+tally key passwd --passphrase-fd 3 --new-passphrase-fd 4 3<<<"once upon" 4<<<"a time" >/dev/null || fail "tally key passwd"
+cp "$scratch/owner.key" "$dir/owner.key"
+tally key passwd --passphrase-fd 3 --new-passphrase-fd 4 3<<<"once upon" 4<<<"a time" >/dev/null || fail "a change that was cut short cannot be finished"
+tally key passwd --remove --passphrase-fd 3 >/dev/null 2>&1 3<<<"once upon"
+expect "exit code of a removal with the old passphrase" $? 7
+tally key passwd --remove --passphrase-fd 3 3<<<"a time" | grep -q "^passphrase removed" || fail "a passphrase cannot be removed by descriptor"
+tally key passwd --new-passphrase-fd 4 4<<<"again" | grep -q "^passphrase set" || fail "a passphrase cannot be set"
 echo "passphrase: descriptor, credential, terminal, restart and change"

@@ -79,13 +79,14 @@ cp "$scratch/good.conf" "$dir/tallyd.conf"
 spare_pids+=($!)
 is_strict_up() { "$bin/tally" -d "$scratch/strict" key bootstrap >"$scratch/strict.boot" 2>/dev/null; }
 until_true 20 is_strict_up || fail "no second node"
+sed 's/pow_bits = 8/pow_bits = 1/' "$scratch/good.conf" >"$dir/tallyd.conf"
 rm "$dir/node.pow"
-tally init --network wallet-test --pow-bits 1 >/dev/null
-start --set "bootstrap=$(cat "$scratch/strict.boot")" --set pow_bits=1
+tally init >/dev/null || fail "tally init again"
+start --set "bootstrap=$(cat "$scratch/strict.boot")"
 until_true 10 logged 'overlay.waiting .*does not take this node in: pow_bits' || { cat "$log"; fail "the log does not say why the node waits"; }
 stop
-rm "$dir/node.pow"
-tally init --network wallet-test --pow-bits 8 >/dev/null
+cp "$scratch/good.conf" "$dir/tallyd.conf"
+tally init >/dev/null || fail "tally init does not prove more"
 
 # A node whose model cannot be started says so.
 daemon_program=$(dirname "$bin")/tests/broken_tallyd start
@@ -95,6 +96,42 @@ says "doctor about a node without an engine" 1 "node *BAD *failed, 0 peers: mode
 expect "the model's error" "$(tally status --json | json 'len(d["models"][0]["error"]) > 0')" True
 stop
 
+# A second tallyd on one folder is told who is there.
+start
+says "a second tallyd" 78 "another tallyd (pid $(sed -n 's/^ *"pid": \([0-9]*\).*/\1/p' "$dir/run.json")) uses this folder: $dir" timeout 20 "$bin/tallyd" -d "$dir" --set api.port=0
+tally key bootstrap >"$scratch/boot" 2>"$scratch/out" || fail "tally key bootstrap"
+also "a bootstrap string on loopback" "works on this machine only"
+expect "that, in JSON" "$(tally key bootstrap --json | json 'd["this_machine_only"]')" True
+grep -q '^tally://' "$scratch/boot" || fail "the string is not alone on standard output"
+stop
+expect "expiry of the certificate" "$(tally key --json | json 'd["certificate_until_ms"] > 1700000000000')" True
+
+# ---- init: what it does not take over is said; what was cut short is finished ----
+says "init again, the same" 0 "kept as it was" tally init --network wallet-test --pow-bits 8 --model "tales=$model"
+says "init again, another model" 1 "not applied, because $dir/tallyd.conf was there already" tally init --model "new=$model" --listen 0.0.0.0:7700 --pow-bits 9
+also "init again" '--model new=.*write: model "new" { path ='
+also "init again" '--listen 0.0.0.0 port 7700 (it says listen { host = "127.0.0.1" port = 0 })'
+also "init again" '--pow-bits 9 (it says pow_bits = 8)'
+says "init again, another network" 1 '--network other (it says network = "wallet-test"' tally init --network other
+expect "that, in JSON" "$(tally init --network other --json 2>/dev/null | json 'len(d["not_applied"])')" 1
+says "doctor after that" 0 "network *ok *wallet-test" tally doctor
+says "init with a missing model" 0 'warning: model "x": /missing.gguf' "$bin/tally" -d "$scratch/new" init --pow-bits 1 --model x=/missing.gguf
+says "init with a foreign bootstrap string" 2 'is of another network than "other"' "$bin/tally" -d "$scratch/foreign" init --network other --bootstrap "$boot"
+[ ! -e "$scratch/foreign" ] || fail "a refused init left something behind"
+says "init --listen with a name" 2 "wants ADDRESS:PORT" "$bin/tally" -d "$scratch/foreign" init --listen foo:7600
+"$bin/tally" -d "$scratch/cut" init --network cut-test --pow-bits 40 >/dev/null 2>&1 &
+cut=$!; spare_pids+=($cut)
+until_true 10 test -f "$scratch/cut/transport.key" || fail "no keys"
+kill -KILL $cut
+says "the start after an init that was cut short" 78 'node.pow is missing: run `tally init` again to finish' timeout 20 "$bin/tallyd" -d "$scratch/cut" --set api.port=0 --set listen.port=0
+says "--check after it" 78 'run `tally init` again to finish' "$bin/tallyd" -d "$scratch/cut" --check
+sed -i 's/pow_bits = 40/pow_bits = 4/' "$scratch/cut/tallyd.conf"
+says "init again" 0 "^network  cut-test" "$bin/tally" -d "$scratch/cut" init
+for command in receipts "receipt 1234" balance "verify 1234" key "key bootstrap" "key passwd" status peers doctor; do
+    "$bin/tally" -d "$scratch/nowhere" $command >"$scratch/out" 2>&1
+    grep -q "no node lives \(in $scratch/nowhere\|there\)" "$scratch/out" || { cat "$scratch/out"; fail "tally $command in a wrong folder"; }
+done
+
 # ---- receipts: one name for a node, prefixes, what is said when there is nothing to show ----
 cat >"$scratch/topology" <<'T'
 node-01 serve=no
@@ -102,6 +139,7 @@ node-02 serve=yes price_output=0.10
 node-03 serve=yes price_output=0.20
 T
 slow_engines
+export TALLY_SLOW_MS=10
 up --topology "$scratch/topology"
 buyer() { tally_of node-01 "$@"; }
 seller() { tally_of node-02 "$@"; }
@@ -182,8 +220,11 @@ expect "the model of gossiped work" "$(buyer receipts --jobs --json | json '[j["
 
 # A part whose receipt is still to come is found by its terms; both sides call it the same afterwards.
 tokens_out() { seller status --json | sed -n 's/.*"tokens_out":"\([0-9]*\)".*/\1/p'; }     # no python: it would come too late
+story() { buyer run tally-tales "Tell me a long story." --max-tokens 200 --temperature 1 --seed "$1" --json; }
+seed=1                                                 # one whose story is long enough to be disturbed, whatever the model is
+until [ "$(story $seed | json 'd["usage"]["completion_tokens"]')" -gt 120 ]; do seed=$((seed + 1)); [ $seed -lt 20 ] || fail "no long story"; done
 before=$(tokens_out)
-buyer run tally-tales "Tell me a long story about a bridge." --max-tokens 300 --temperature 1.3 --seed 11 --json >"$scratch/long" 2>/dev/null &
+story $seed >"$scratch/long" 2>/dev/null &
 asking=$!
 serving() { [ "$(tokens_out)" -gt $((before + 40)) ]; }
 until_true 15 serving || fail "the cheapest provider was not the one serving"
