@@ -54,6 +54,7 @@ const struct command commands[] = {
       "  --model FILE       GGUF to use (default: the one in the configuration with the right id)\n"
       "  --backend NAME     compute with this backend (all give the same bytes)\n"
       "exit code 0: verified; 5: something is wrong; 8: what is signed is verified, and could not be computed again\n"
+      "--json: verified (false with exit code 5 only), reexecuted (with --reexecute), reason (why it was not), checks, reexecution\n"
       "examples: tally verify 3f2a91bc            tally verify job.tally --reexecute --model mine.gguf\n", cmd_verify },
     { "balance", "[NODE]", "what is owed to you and by you, per node", "  NODE               only this one: the first digits of its node id or node key\n", cmd_balance },
     { "key", "[show|bootstrap|passwd]", "this node's public keys; what to hand to others",
