@@ -133,7 +133,7 @@ static struct peer_link *outbound_slot(struct transport *t)
 static bool outbound_open(struct transport *t, struct peer_link *l, const char *host, uint16_t port)
 {
     char endpoint[ENDPOINT_CHARS], name[48];
-    uint64_t slot = (uint64_t)(l - t->outbound), second_thread = 2;
+    uint64_t slot = (uint64_t)(l - t->outbound), name_thread = NAME_THREAD;
     snprintf(name, sizeof name, "inproc://monitor-%llx", (unsigned long long)l->id);
     l->socket = zmq_socket(t->context, ZMQ_DEALER);
     return l->socket && endpoint_format(host, port, endpoint) && set_options(t, l->socket) &&
@@ -141,7 +141,7 @@ static bool outbound_open(struct transport *t, struct peer_link *l, const char *
            set_int(l->socket, ZMQ_RECONNECT_IVL, RECONNECT_NEVER_MS) &&
            set_int(l->socket, ZMQ_CONNECT_TIMEOUT, (int)t->limits.dial_ms) &&
            set_int(l->socket, ZMQ_IPV6, strchr(host, ':') != NULL) &&
-           (host_is_numeric(host) || zmq_setsockopt(l->socket, ZMQ_AFFINITY, &second_thread, sizeof second_thread) == 0) &&
+           (host_is_numeric(host) || zmq_setsockopt(l->socket, ZMQ_AFFINITY, &name_thread, sizeof name_thread) == 0) &&
            monitor_open(t, l->socket, name,
                         ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED |
                             ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,

@@ -59,8 +59,10 @@ bool set_int(void *socket, int option, int value) { return zmq_setsockopt(socket
 bool set_options(struct transport *t, void *socket)
 {
     const struct transport_limits *l = &t->limits;
+    uint64_t link_thread = LINK_THREAD;
     int64_t size_max = FRAME_BYTES_MAX + CURVE_OVERHEAD_BYTES + OVERSIZE_SEEN_BYTES;
     return zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &size_max, sizeof size_max) == 0 && set_int(socket, ZMQ_LINGER, 0) &&
+           zmq_setsockopt(socket, ZMQ_AFFINITY, &link_thread, sizeof link_thread) == 0 &&
            set_int(socket, ZMQ_SNDHWM, (int)l->send_queue_max) && set_int(socket, ZMQ_RCVHWM, (int)l->recv_queue_max) &&
            set_int(socket, ZMQ_SNDBUF, SOCKET_BUFFER_BYTES) && set_int(socket, ZMQ_RCVBUF, SOCKET_BUFFER_BYTES) &&
            set_int(socket, ZMQ_HANDSHAKE_IVL, (int)l->handshake_ms) && set_int(socket, ZMQ_HEARTBEAT_IVL, (int)l->heartbeat_ms) &&
@@ -170,7 +172,8 @@ static enum err start(struct transport *t, const struct transport_config *c)
     t->context = zmq_ctx_new();
     if (!t->context)
         return ERR_MEMORY;
-    /* Two threads: a DNS name blocks its thread while it is looked up, so names are dialled from the second. */
+    /* Two threads: a DNS name blocks its thread and all connections in it while it is looked up. So names are dialled from
+     * one of their own, and nothing else is given to it: libzmq left to choose spreads connections over both. */
     if (!zmq_has("curve") || zmq_ctx_set(t->context, ZMQ_IO_THREADS, 2) != 0 ||
         zmq_ctx_set(t->context, ZMQ_MAX_SOCKETS, sockets) != 0)
         return ERR_UNAVAILABLE;

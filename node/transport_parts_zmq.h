@@ -34,6 +34,7 @@ enum {
     CURVE_OVERHEAD_BYTES = 33,             /* "\7MESSAGE", nonce 8, tag 16, flags 1: libzmq's size limit counts them */
     OVERSIZE_SEEN_BYTES = 4096,            /* so far over the limit we still see the frame, hence the sender's key; beyond
                                               it libzmq cuts the connection before it allocates */
+    LINK_THREAD = 1 << 0, NAME_THREAD = 1 << 1,            /* libzmq's I/O threads, as ZMQ_AFFINITY names them */
     ENDING_MS = 200, DEAD_MS = 2000,
     CUT_TALKING_MS = 2000,                 /* libzmq ended a connection that spoke so recently: not a timeout, an offence */
     SWEEP_MS = 200,                        /* how often connections are looked over */

@@ -225,3 +225,15 @@ bool zmtp_send(struct zmtp_raw *r, struct bytes payload, bool more)
     free(plain);
     return ok;
 }
+
+bool zmtp_receive(struct zmtp_raw *r, uint8_t *out, size_t cap, size_t *len)
+{
+    uint8_t head[2], body[255], nonce[24];
+    if (!read_all(r, head, 2) || (head[0] & 2) != 0 || head[1] < 16 + crypto_box_MACBYTES || !read_all(r, body, head[1]) ||
+        memcmp(body, "\7MESSAGE", 8) != 0 || head[1] - 16u - crypto_box_MACBYTES > cap)
+        return false;
+    memcpy(nonce, "CurveZMQMESSAGES", 16);
+    memcpy(nonce + 16, body + 8, 8);
+    *len = head[1] - 16u - crypto_box_MACBYTES;
+    return crypto_box_open_easy_afternm(out, body + 16, head[1] - 16u, nonce, r->key) == 0;
+}

@@ -24,6 +24,8 @@ bool zmtp_handshake(struct zmtp_raw *r, const struct seal_key *server, const str
                     struct bytes identity);
 /* One part of a message. False if the connection is gone. */
 bool zmtp_send(struct zmtp_raw *r, struct bytes payload, bool more);
+/* The next message or command of the server, opened: out[0] is its flags (2: a command). False if none comes or it is too long. */
+bool zmtp_receive(struct zmtp_raw *r, uint8_t *out, size_t cap, size_t *len);
 /* Bytes as they are. False if the connection is gone. */
 bool zmtp_write(struct zmtp_raw *r, const void *data, size_t len);
 /* True once the server has closed; waits up to ms for it. What the server says meanwhile is thrown away. */

@@ -249,6 +249,55 @@ static void test_whom_we_dial_must_be_who_answers(void **state)
     free(o);
 }
 
+/* The frame that is sent next on this link; false if nothing more is said. Frames on others are passed over. */
+static bool next_said(struct overlay *o, struct link on, struct frame *out)
+{
+    struct overlay_effect e;
+    while (overlay_next(o, &e))
+        if (e.kind == OVERLAY_SEND && e.link.id == on.id) {
+            assert_ok(frame_decode(e.bytes, out));
+            return true;
+        }
+    return false;
+}
+
+/* PROTO 3.4: the question that a link was dialled for goes out behind the HELLO, not a round trip later. */
+static void test_the_first_question_follows_the_hello_at_once(void **state)
+{
+    (void)state;
+    struct who self, bob;
+    struct overlay *o = hand_open(&self);
+    struct frame f;
+    hand_peer(o, &self, 1);
+    bob = hand_who(2, HAND_POW, &hand_net);
+    struct node_id wanted = { { { 0x77 } } };
+    hand_tick(o, 0);
+    assert_ok(overlay_find_node(o, hand_now, &wanted));
+    overlay_handle(o, hand_now, hand_wall, &(struct overlay_event){ .kind = OVERLAY_TICK });
+    assert_true(next_said(o, hand_inbound(1), &f));
+    assert_int_equal(f.type, MSG_GET);
+    struct who alice = hand_who(1, HAND_POW, &hand_net);
+    struct frame answer = { .type = MSG_VALUES, .request = f.request };
+    uint8_t body[1024];
+    struct writer w;
+    writer_init(&w, body, sizeof body);
+    write_array(&w, 3);
+    write_uint(&w, 0);
+    write_array(&w, 0);
+    write_array(&w, 1);
+    record_write(&w, &bob.record);
+    assert_ok(writer_finish(&w, &answer.body));
+    struct outcome out = hand_say(o, hand_inbound(1), &alice.transport, &answer);
+    out = out.dial ? out : hand_tick(o, 0);
+    assert_int_equal(out.dial, 1);
+    overlay_handle(o, hand_now, hand_wall, &(struct overlay_event){ .kind = OVERLAY_LINK_UP, .link = out.dialled });
+    assert_true(next_said(o, out.dialled, &f));
+    assert_int_equal(f.type, MSG_HELLO);
+    assert_true(next_said(o, out.dialled, &f));
+    assert_int_equal(f.type, MSG_GET);
+    free(o);
+}
+
 static void test_dials_that_come_to_nothing(void **state)
 {
     (void)state;
@@ -394,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_strangers_cannot_crowd_out_a_hello), cmocka_unit_test(test_bad_frames_of_a_peer_are_priced),
         cmocka_unit_test(test_oversize_is_refused), cmocka_unit_test(test_a_flood_is_cut),
         cmocka_unit_test(test_another_connection_cannot_speak_on_a_link), cmocka_unit_test(test_whom_we_dial_must_be_who_answers),
+        cmocka_unit_test(test_the_first_question_follows_the_hello_at_once),
         cmocka_unit_test(test_dials_that_come_to_nothing), cmocka_unit_test(test_crossing_dials_leave_one_link_on_both_sides),
         cmocka_unit_test(test_a_restarted_peer_is_taken_back), cmocka_unit_test(test_silence_is_noticed),
         cmocka_unit_test(test_sending), cmocka_unit_test(test_who_may_not_start),

@@ -1,9 +1,14 @@
 /* test_transport_entry.c - attacks on the door: who may connect, how often, how many, how long without a word. */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/transport_rig_zmq.h"
@@ -19,6 +24,21 @@ static void impatient(struct transport_limits *l)
 }
 
 static void pump_node(void *ctx) { rig_run(ctx, 2); }
+
+/* In the place of the C library's, for libzmq as well: one name takes long to look up. */
+enum { SLOW_NAME_MS = 1500 };
+static volatile int slow_lookups;
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    if (name && strcmp(name, "slow.invalid") == 0) {
+        slow_lookups++;
+        nanosleep(&(struct timespec){ SLOW_NAME_MS / 1000, SLOW_NAME_MS % 1000 * 1000000 }, NULL);
+        return EAI_NONAME;
+    }
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    return real(name, service, hints, out);
+}
 
 static bool raw_in(struct zmtp_raw *r, struct rig_node *n, uint8_t seed, struct bytes identity)
 {
@@ -130,6 +150,110 @@ static void dials_that_fail_say_so(void **state)
     rig_close(&a);
 }
 
+static void short_dials(struct transport_limits *l) { l->dial_ms = 2500; }
+
+/* libzmq looks names up in the thread that serves connections: it must be one that serves no other. */
+static void a_slow_name_holds_nobody_up(void **state)
+{
+    (void)state;
+    enum { FRIENDS = 6 };
+    struct rig_node n, friends[FRIENDS], *all[FRIENDS + 1] = { &n };
+    struct keys k = keys_make(40);
+    rig_open(&n, 1, short_dials);
+    for (size_t i = 0; i < FRIENDS; i++) {                 /* half of them we dial, half dial us */
+        all[i + 1] = &friends[i];
+        rig_open(&friends[i], (uint8_t)(2 + i), NULL);
+        rig_dial(i % 2 ? &n : &friends[i], 10 + i, i % 2 ? &friends[i] : &n);
+        assert_ok(rig_send(i % 2 ? &n : &friends[i], 10 + i, 1, 'a'));
+        rig_pump(all, i + 2, 2000, i % 2 ? &friends[i].frames : &n.frames, i % 2 ? 1 : i / 2 + 1);
+    }
+    struct mono start = rig_now();
+    slow_lookups = 0;
+    assert_ok(transport_dial(n.t, rig_now(), 99, "slow.invalid", 9, &k.open));
+    while (slow_lookups == 0 && mono_ms_between(start, rig_now()) < 1000)
+        rig_pump(all, FRIENDS + 1, 5, NULL, 0);
+    assert_true(slow_lookups > 0);
+    size_t frames = n.frames;
+    for (size_t i = 0; i < FRIENDS; i++) {
+        size_t before = friends[i].frames;
+        assert_ok(rig_send(&friends[i], i % 2 ? friends[i].last_in : 10 + i, 1, 'b'));
+        rig_pump(all, FRIENDS + 1, SLOW_NAME_MS, &n.frames, ++frames);
+        assert_ok(rig_send(&n, n.last_in, 1, 'c'));
+        rig_pump(all, FRIENDS + 1, SLOW_NAME_MS, &friends[i].frames, before + 1);
+        assert_int_equal(friends[i].frames, before + 1);
+    }
+    assert_true(mono_ms_between(start, rig_now()) < SLOW_NAME_MS);     /* all of that while the name was looked up */
+    rig_pump(all, FRIENDS + 1, 3000, &n.downs, 1);
+    assert_int_equal(n.downs, 1);
+    for (size_t i = 0; i <= FRIENDS; i++)
+        rig_close(all[i]);
+}
+
+static int listen_anywhere(uint16_t *port)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, 16) == 0 &&
+                getsockname(fd, (struct sockaddr *)&a, &len) == 0);
+    *port = ntohs(a.sin_port);
+    return fd;
+}
+
+/* PROTO 10.8. libzmq left alone would dial again every 100 ms and send there what was queued for the link that has ended. */
+static void a_link_that_ended_is_not_resumed(void **state)
+{
+    (void)state;
+    struct rig_node n, *one = &n;
+    uint16_t port;
+    int fd = listen_anywhere(&port), accepted = 0;
+    struct keys k = keys_make(2);
+    rig_open(&n, 1, NULL);
+    assert_ok(transport_dial(n.t, rig_now(), 1, "127.0.0.1", port, &k.open));
+    assert_ok(rig_send(&n, 1, 10, 'q'));
+    struct mono end = mono_add_ms(rig_now(), 1000);
+    while (!mono_reached(rig_now(), end)) {                /* and the node takes no turn in which it could close the socket */
+        int c = accept(fd, NULL, NULL);
+        if (c >= 0) {
+            accepted++;
+            close(c);
+        }
+        usleep(2000);
+    }
+    assert_int_equal(accepted, 1);
+    rig_pump(&one, 1, 2000, &n.downs, 1);
+    assert_int_equal(n.downs, 1);
+    close(fd);
+    rig_close(&n);
+}
+
+enum { LINKS_MANY = 400 };
+static void many_links(struct transport_limits *l) { l->outbound_max = LINKS_MANY; }
+
+/* A context of libzmq has room for 1023 sockets unless told; a link takes three. */
+static void there_are_sockets_for_every_link(void **state)
+{
+    (void)state;
+    struct rig_node n;
+    struct rlimit room;
+    struct keys k = keys_make(2);
+    uint16_t port;
+    int fd = listen_anywhere(&port);
+    rig_open(&n, 1, many_links);                           /* raises the limit on descriptors as far as it goes */
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &room), 0);
+    if (room.rlim_cur < 10 * LINKS_MANY) {
+        print_message("too few descriptors here: %llu\n", (unsigned long long)room.rlim_cur);
+        rig_close(&n);
+        close(fd);
+        skip();
+    }
+    for (uint64_t i = 1; i <= LINKS_MANY; i++)
+        assert_ok(transport_dial(n.t, rig_now(), i, "127.0.0.1", port, &k.open));
+    assert_err(transport_dial(n.t, rig_now(), LINKS_MANY + 1, "127.0.0.1", port, &k.open), ERR_FULL);
+    rig_close(&n);
+    close(fd);
+}
+
 /* Refused at the door: the dialler hears it at once, not after its time limit. */
 static void a_refusal_is_heard_at_once(void **state)
 {
@@ -222,6 +346,28 @@ static void scarce_descriptors_shut_the_gate(void **state)
     assert_int_equal(status, 0);
 }
 
+/* The usual 1024 are fewer than connections and links together may take. */
+static void the_limit_on_descriptors_is_raised(void **state)
+{
+    (void)state;
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_max <= 512)
+        skip();
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct rig_node n;
+        struct rlimit low = { .rlim_cur = 256, .rlim_max = limit.rlim_max }, now;
+        if (setrlimit(RLIMIT_NOFILE, &low) != 0)
+            _exit(2);
+        rig_open(&n, 1, NULL);
+        _exit(getrlimit(RLIMIT_NOFILE, &now) == 0 && now.rlim_cur > 256 && now.rlim_max == limit.rlim_max ? 0 : 3);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 static void few_per_address(struct transport_limits *l)
 {
     impatient(l);
@@ -269,6 +415,33 @@ static void one_address_may_not_hold_all_places(void **state)
     assert_int_equal(transport_counters(n.t)->inbound_connections, 0);
     assert_serves(&n, 2);
     rig_close(&n);
+}
+
+static void patient_but_for_handshakes(struct transport_limits *l)
+{
+    l->handshake_ms = 300;
+    l->silent_ms = l->dial_ms = 20000;
+}
+
+/* libzmq's own limit would be 30 s, for each of as many connections as somebody can open. */
+static void a_handshake_runs_out_of_time(void **state)
+{
+    (void)state;
+    struct rig_node n;
+    struct zmtp_raw silent, slow;
+    rig_open(&n, 1, patient_but_for_handshakes);
+    assert_true(zmtp_connect(&silent, transport_port(n.t), pump_node, &n));
+    assert_true(zmtp_connect(&slow, transport_port(n.t), pump_node, &n));
+    assert_true(zmtp_write(&slow, "\377\0\0\0\0\0\0\0\0\177\3", 11));      /* begins to greet, and thinks about it */
+    assert_true(zmtp_is_closed(&silent, 2500));
+    assert_true(zmtp_is_closed(&slow, 2500));
+    assert_int_equal(rig_counter(&n, "cut_silent"), 0);    /* it was not our own, longer patience */
+    zmtp_close(&silent);
+    zmtp_close(&slow);
+    rig_close(&n);
+    struct transport_limits l;
+    transport_limits_default(&l);
+    assert_in_range(l.handshake_ms, 3000, 5000);
 }
 
 /* ---- authenticated, and still not welcome ---- */
@@ -380,11 +553,16 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scarce_descriptors_shut_the_gate),    /* first: it forks, while there are no threads yet */
+        cmocka_unit_test(scarce_descriptors_shut_the_gate),    /* first: these fork, while there are no threads yet */
+        cmocka_unit_test(the_limit_on_descriptors_is_raised),
         cmocka_unit_test(the_raw_client_is_a_client),
         cmocka_unit_test(without_curve_nothing_passes),
         cmocka_unit_test(a_server_with_another_key_is_no_link),
         cmocka_unit_test(dials_that_fail_say_so),
+        cmocka_unit_test(a_slow_name_holds_nobody_up),
+        cmocka_unit_test(a_link_that_ended_is_not_resumed),
+        cmocka_unit_test(there_are_sockets_for_every_link),
+        cmocka_unit_test(a_handshake_runs_out_of_time),
         cmocka_unit_test(a_refusal_is_heard_at_once),
         cmocka_unit_test(silent_connections_lock_nobody_out),
         cmocka_unit_test(one_address_may_not_knock_all_the_time),

@@ -222,8 +222,36 @@ static void foreign_routing_ids_are_refused(void **state)
     rig_close(&n);
 }
 
-/* Unseeded, libzmq 4.3.4 gives every first peer of every process the same id, and aborts if somebody sits on it. */
-static void squatting_on_the_predictable_ids_is_harmless(void **state)
+/* ---- in a process of their own: rand() answers as it does where nobody has drawn from it before, so that an answer that is
+ * not the usual one comes from a seed ---- */
+
+/* This program again with words for main(); what it wrote to its standard output. 0: it ended well. */
+static int fresh_process(char *word, char *number, void *out, size_t bytes)
+{
+    int pipe_fd[2], status;
+    size_t have = 0;
+    assert_int_equal(pipe(pipe_fd), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(pipe_fd[1], STDOUT_FILENO);
+        execv("/proc/self/exe", (char *[]){ "test_transport_frames", word, number, NULL });
+        _exit(127);
+    }
+    close(pipe_fd[1]);
+    for (ssize_t n; have < bytes && (n = read(pipe_fd[0], (uint8_t *)out + have, bytes - have)) > 0;)
+        have += (size_t)n;
+    close(pipe_fd[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFSIGNALED(status))
+        print_message("%s: ended by signal %d\n", word, WTERMSIG(status));
+    return status != 0 || have != bytes;
+}
+
+/* Unseeded, libzmq 4.3.4 gives the first peers of every process the same ids, and aborts if somebody sits on one. So the
+ * attacker looks where the numbering starts in a process of his own, and sits there. */
+static uint32_t expected_base;
+static void be_squatted_upon(void **state)
 {
     (void)state;
     enum { SQUATTERS = 8 };
@@ -231,7 +259,8 @@ static void squatting_on_the_predictable_ids_is_harmless(void **state)
     struct zmtp_raw squatter[SQUATTERS], honest;
     rig_open(&n, 1, quick);
     for (uint8_t i = 0; i < SQUATTERS; i++) {
-        uint8_t id[5] = { 0, 0x6b, 0x8b, 0x45, (uint8_t)(0x67 + i) };
+        uint32_t next = expected_base + i;
+        uint8_t id[5] = { 0, (uint8_t)(next >> 24), (uint8_t)(next >> 16), (uint8_t)(next >> 8), (uint8_t)next };
         assert_true(raw_in(&squatter[i], &n, (uint8_t)(60 + i), bytes_of(id, sizeof id)));
     }
     for (uint8_t i = 0; i < SQUATTERS; i++) {
@@ -246,16 +275,31 @@ static void squatting_on_the_predictable_ids_is_harmless(void **state)
     rig_close(&n);
 }
 
+static void squatting_on_the_predictable_ids_is_harmless(void **state)
+{
+    (void)state;
+    uint32_t base;
+    char number[16];
+    assert_int_equal(fresh_process("say-where-numbering-starts", NULL, &base, sizeof base), 0);
+    snprintf(number, sizeof number, "%u", base);
+    assert_int_equal(fresh_process("be-squatted-upon", number, NULL, 0), 0);
+}
+
+static int say_where_numbering_starts(void)
+{
+    struct rig_node n;
+    rig_open(&n, 1, quick);
+    uint32_t base = n.t->routing_id_base;
+    rig_close(&n);
+    return write(STDOUT_FILENO, &base, sizeof base) != sizeof base;
+}
+
 static void processes_start_their_numbering_differently(void **state)
 {
     (void)state;
     uint32_t base[3];
     for (size_t i = 0; i < 3; i++) {
-        struct rig_node n;
-        rig_open(&n, 1, quick);
-        base[i] = n.t->routing_id_base;
-        rig_close(&n);
-        assert_true(base[i] != 0x6b8b4567);
+        assert_int_equal(fresh_process("say-where-numbering-starts", NULL, &base[i], sizeof base[i]), 0);
     }
     assert_true(base[0] != base[1] && base[1] != base[2]);
 }
@@ -431,6 +475,38 @@ static void a_full_queue_says_so(void **state)
     rig_close(&n);
 }
 
+/* What the node does not read must not gather in libzmq: behind RCVHWM it stops reading, and TCP holds the sender. */
+static void what_is_not_read_stays_with_the_sender(void **state)
+{
+    (void)state;
+    enum { PART = 32 * 1024, MANY = 2000 };
+    struct rig_node n, *one = &n;
+    rig_open(&n, 1, quick);
+    struct keys k = keys_make(9);
+    char endpoint[64];
+    int one_only = 1, small = 64 * 1024, wait_ms = 300, zero = 0, sent = 0;
+    void *s = zmq_socket(context, ZMQ_DEALER);
+    zmq_setsockopt(s, ZMQ_LINGER, &zero, sizeof zero);
+    zmq_setsockopt(s, ZMQ_SNDHWM, &one_only, sizeof one_only);
+    zmq_setsockopt(s, ZMQ_SNDBUF, &small, sizeof small);
+    zmq_setsockopt(s, ZMQ_SNDTIMEO, &wait_ms, sizeof wait_ms);
+    zmq_setsockopt(s, ZMQ_CURVE_PUBLICKEY, k.open.b, sizeof k.open.b);
+    zmq_setsockopt(s, ZMQ_CURVE_SECRETKEY, k.secret.b, sizeof k.secret.b);
+    zmq_setsockopt(s, ZMQ_CURVE_SERVERKEY, n.keys.open.b, sizeof n.keys.open.b);
+    snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%u", transport_port(n.t));
+    assert_int_equal(zmq_connect(s, endpoint), 0);
+    send_all(s, 10, 0);
+    rig_pump(&one, 1, 2000, &n.frames, 1);                 /* let in; from now on nobody looks */
+    void *part = calloc(1, PART);
+    while (sent < MANY && zmq_send(s, part, PART, 0) == PART)
+        sent++;
+    free(part);
+    print_message("%d KiB went in unread\n", sent * PART / 1024);
+    assert_in_range(sent, 1, 8 * 1024 * 1024 / PART);      /* four messages, and what the kernel holds on both sides */
+    zmq_close(s);
+    rig_close(&n);
+}
+
 /* ---- the other side is evil, or dead ---- */
 
 static void a_server_that_breaks_the_rules_is_left(void **state)
@@ -529,6 +605,27 @@ static void a_frozen_peer_is_given_up_without_blame(void **state)
     rig_close(&n);
 }
 
+/* TTL: how long the peer may wait for a word of ours before it gives us up, which is our own promise of a heartbeat. */
+static void a_ping_says_how_long_to_wait_for_us(void **state)
+{
+    (void)state;
+    struct rig_node n;
+    struct zmtp_raw r;
+    uint8_t ping[64];
+    size_t len;
+    rig_open(&n, 1, nervous);
+    assert_true(raw_in(&r, &n, 9, bytes_of(NULL, 0)));
+    assert_true(zmtp_send(&r, bytes_text("and then nothing"), false));
+    assert_true(zmtp_receive(&r, ping, sizeof ping, &len));
+    assert_true(len >= 8);
+    assert_memory_equal(ping, "\2\4PING\0\36", 8);        /* 30 tenths of a second, PROTO 10.7 in small */
+    zmtp_close(&r);
+    rig_close(&n);
+    struct transport_limits l;
+    transport_limits_default(&l);
+    assert_true(l.heartbeat_ms == 15000 && l.heartbeat_timeout_ms == 10000 && l.heartbeat_ttl_ms == 40000);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -541,8 +638,16 @@ static int teardown(void **state)
     return zmq_ctx_term(context);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "say-where-numbering-starts") == 0)
+        return crypto_start() != OK || say_where_numbering_starts();
+    if (argc > 2 && strcmp(argv[1], "be-squatted-upon") == 0) {
+        expected_base = (uint32_t)strtoul(argv[2], NULL, 10);
+        const struct CMUnitTest alone[] = { cmocka_unit_test(be_squatted_upon) };
+        dup2(STDERR_FILENO, STDOUT_FILENO);
+        return cmocka_run_group_tests(alone, setup, teardown);
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_killed_peer_is_seen_within_milliseconds),   /* first: it forks, while there are no threads yet */
         cmocka_unit_test(multipart_is_refused),
@@ -561,8 +666,10 @@ int main(void)
         cmocka_unit_test(a_flooder_starves_nobody),
         cmocka_unit_test(a_dialled_link_waits_instead),
         cmocka_unit_test(a_full_queue_says_so),
+        cmocka_unit_test(what_is_not_read_stays_with_the_sender),
         cmocka_unit_test(a_server_that_breaks_the_rules_is_left),
         cmocka_unit_test(a_frozen_peer_is_given_up_without_blame),
+        cmocka_unit_test(a_ping_says_how_long_to_wait_for_us),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
