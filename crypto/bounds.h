@@ -60,6 +60,7 @@ enum {
 enum {
     CLAIM_TOKENS = 32,                     /* a claim and a digest cover the same 32 tokens */
     WINDOW_TOKENS = 96,                    /* exposure: a provider never runs further ahead of a co-signed claim */
+    PRICE_MAX = 1000 * 1000 * 1000,        /* micro-credits per million tokens, 1000 credits; keeps products inside u64 */
     OFFER_PROVIDERS_MAX = 4,               /* asked directly */
     BIDS_MAX = 16,                         /* kept per offer */
     BID_WINDOW_MS = 2000,                  /* no acceptable bid by then: the offer failed */

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "crypto/bounds.h"
+
 enum kind { TEXT, WORD, HOST, ADDRESS, PORT, UINT, FLAG, PRICE, CREDITS, TIER, COUNTRY, BOOTSTRAP };
 
 struct key {
@@ -134,6 +136,8 @@ static enum err set_number(const struct key *k, void *field, const char *value, 
             return refuse(why, k, value, "within range");
         *(uint32_t *)field = (uint32_t)v;
     } else {
+        if (k->kind == PRICE && strcmp(k->section, "model") == 0 && v > PRICE_MAX)
+            return refuse(why, k, value, "a price that the protocol can carry: at most 1000 credits per million tokens");
         *(uint64_t *)field = v;
     }
     return OK;

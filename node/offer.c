@@ -17,9 +17,43 @@ static uint32_t jurisdiction_count(const struct request_limits *l)
     return n;
 }
 
+static bool is_country(const char c[2])
+{
+    return c[0] >= 'A' && c[0] <= 'Z' && c[1] >= 'A' && c[1] <= 'Z';
+}
+
+static bool are_countries(const struct request_limits *l)
+{
+    for (uint32_t i = 0; i < jurisdiction_count(l); i++)
+        if (!is_country(l->jurisdictions[i]))
+            return false;
+    return true;
+}
+
+enum err limits_settle(struct request_limits *l)
+{
+    if (l->price_input_max > PRICE_MAX)
+        l->price_input_max = 0;
+    if (l->price_output_max > PRICE_MAX)
+        l->price_output_max = 0;
+    return are_countries(l) ? OK : ERR_ARG;
+}
+
+/* What the reader's bounds say, for the writer: whoever sends what others refuse is charged with it. */
+static bool is_offer_sane(const struct offer *o)
+{
+    const struct request_limits *l = &o->limits;
+    bool counts = o->prompt_count >= 1 && o->prompt_count <= PROMPT_TOKENS_MAX && o->cached_hint <= o->prompt_count && o->output_max >= 1 &&
+                  o->output_max <= OUTPUT_TOKENS_MAX;
+    bool prices = l->price_input_max <= PRICE_MAX && l->price_output_max <= PRICE_MAX;
+    return counts && prices && are_countries(l) && (unsigned)o->class <= CLASS_BATCH && o->ttl_ms <= GOSSIP_AGE_MS_MAX;
+}
+
 enum err offer_encode(const struct offer *o, uint8_t out[OFFER_BYTES_MAX], struct bytes *view)
 {
     const struct request_limits *l = &o->limits;
+    if (!is_offer_sane(o))
+        return ERR_ARG;
     struct writer w;
     writer_init(&w, out, OFFER_BYTES_MAX);
     write_array(&w, OFFER_FIELDS);
@@ -41,11 +75,6 @@ enum err offer_encode(const struct offer *o, uint8_t out[OFFER_BYTES_MAX], struc
     write_bin(&w, bytes_of(l->owner.b, l->has_owner ? sizeof l->owner.b : 0));
     write_uint(&w, o->ttl_ms);
     return writer_finish(&w, view);
-}
-
-static bool is_country(const char c[2])
-{
-    return c[0] >= 'A' && c[0] <= 'Z' && c[1] >= 'A' && c[1] <= 'Z';
 }
 
 static enum err read_jurisdictions(struct reader *r, struct request_limits *l)
@@ -120,6 +149,15 @@ struct hash offer_hash(struct bytes body) { return hash_of("offer", body); }
 
 static void write_country(struct writer *w, const char c[2]) { write_bin(w, bytes_of(c, c[0] ? 2 : 0)); }
 
+enum { TIER_LAST = 2 };
+
+static bool is_bid_sane(const struct bid *b)
+{
+    bool prices = b->price_input <= PRICE_MAX && b->price_cached <= PRICE_MAX && b->price_output <= PRICE_MAX;
+    bool country = b->jurisdiction[0] == 0 || is_country(b->jurisdiction);
+    return prices && country && b->reservation_ms <= GOSSIP_AGE_MS_MAX && b->tier <= TIER_LAST;
+}
+
 static enum err read_country(struct reader *r, char out[2])
 {
     struct bytes b = read_bin(r, 0, 2);
@@ -134,6 +172,8 @@ static enum err read_country(struct reader *r, char out[2])
 enum err bid_encode(const struct bid *b, uint8_t out[BID_BYTES_MAX], struct bytes *view)
 {
     struct writer w;
+    if (!is_bid_sane(b))
+        return ERR_ARG;
     writer_init(&w, out, BID_BYTES_MAX);
     write_array(&w, BID_FIELDS);
     write_uint(&w, BID_VERSION);
@@ -171,7 +211,7 @@ enum err bid_decode(struct bytes body, struct bid *out)
         memcpy(b.one_time.b, key.data, SEAL_KEY_BYTES);
     b.reservation_ms = (uint32_t)read_uint(&r, GOSSIP_AGE_MS_MAX);
     enum err country = read_country(&r, b.jurisdiction);
-    b.tier = (uint8_t)read_uint(&r, 2);
+    b.tier = (uint8_t)read_uint(&r, TIER_LAST);
     b.energy_mj_per_1k = (uint32_t)read_uint(&r, UINT32_MAX);
     b.slots_free = (uint32_t)read_uint(&r, UINT32_MAX);
     enum err e = reader_finish(&r);
@@ -286,6 +326,8 @@ const char *decline_unit(enum decline_reason r)
 enum err decline_encode(const struct decline *d, uint8_t out[DECLINE_BYTES_MAX], struct bytes *view)
 {
     struct writer w;
+    if (d->reason == DECLINE_NONE || (unsigned)d->reason >= DECLINE_COUNT)
+        return ERR_ARG;
     writer_init(&w, out, DECLINE_BYTES_MAX);
     write_array(&w, DECLINE_FIELDS);
     write_hash(&w, &d->subject);

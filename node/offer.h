@@ -19,7 +19,6 @@ enum {
     OFFER_BYTES_MAX = 384, BID_VERSION = 1, BID_BYTES_MAX = 256,
     SIGNED_BYTES_MAX = OFFER_BYTES_MAX + SIG_BYTES + 8,     /* OFFER and BID on the wire: body and signature */
     DECLINE_BYTES_MAX = 64,
-    PRICE_MAX = 1000 * 1000 * 1000,                         /* 1000 credits per million tokens; keeps products inside u64 */
 };
 
 struct offer {
@@ -33,7 +32,7 @@ struct offer {
     uint32_t ttl_ms;                                        /* relative: age on the way counts against it */
 };
 
-/* The bytes that are signed. ERR_TOO_LARGE if it does not fit. */
+/* The bytes that are signed. ERR_ARG for a value that offer_decode() refuses. */
 enum err offer_encode(const struct offer *o, uint8_t out[OFFER_BYTES_MAX], struct bytes *view) MUST_CHECK;
 enum err offer_decode(struct bytes body, struct offer *out) MUST_CHECK;
 struct hash offer_hash(struct bytes body);
@@ -51,6 +50,7 @@ struct bid {
     uint32_t slots_free;
 };
 
+/* ERR_ARG as above. */
 enum err bid_encode(const struct bid *b, uint8_t out[BID_BYTES_MAX], struct bytes *view) MUST_CHECK;
 enum err bid_decode(struct bytes body, struct bid *out) MUST_CHECK;
 
@@ -109,6 +109,9 @@ struct decline {
 };
 enum err decline_encode(const struct decline *d, uint8_t out[DECLINE_BYTES_MAX], struct bytes *view) MUST_CHECK;
 enum err decline_decode(struct bytes body, struct decline *out) MUST_CHECK;
+
+/* Limits as an offer carries them: a price cap that no price can exceed is none. ERR_ARG: a jurisdiction that is no country. */
+enum err limits_settle(struct request_limits *l) MUST_CHECK;
 
 /* One constraint at a time, the first that fails; DECLINE_NONE if all hold. The provider asks it about itself before
  * bidding, the requester about every advert and every bid: one rule, three places. have and limit are for the refusal's

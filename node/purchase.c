@@ -281,7 +281,7 @@ static enum err count_claim(const struct ask *a, const struct claim *claim, cons
     if (claim->tokens.out > b->received || claim->tokens.out < tokens->count || claim->tokens.out - tokens->count > CLAIM_TOKENS)
         return ERR_MISMATCH;
     while (tokens->count < claim->tokens.out)
-        token_chain_add(tokens, a->tokens.ids[b->base + tokens->count]);
+        token_chain_add(tokens, token_list_at(&a->tokens, b->base + (uint32_t)tokens->count));
     if (m->has_digest)
         digest_chain_add(digests, &m->digest);
     return claim_make(&b->terms, &b->hash, tokens, digests, out);

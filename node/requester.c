@@ -59,15 +59,25 @@ static void sort_stops(struct ask *a, const uint32_t *stop, uint32_t count)
     }
 }
 
+/* What terms can state (PROTO 7.2, fields 11 and 13); our own engine takes more. */
+static bool sampling_is_sane(const struct request *q)
+{
+    bool temperature = q->temperature_micro == 0 || (q->temperature_micro >= TEMPERATURE_MICRO_MIN && q->temperature_micro <= TEMPERATURE_MICRO_MAX);
+    return temperature && q->top_p_micro <= TOP_P_MICRO_MAX && (unsigned)q->class <= CLASS_BATCH;
+}
+
 static enum err request_sensible(const struct request *q, bool local)
 {
     if (q->prompt_count == 0 || q->output_max == 0 || q->stop_count > STOP_IDS_MAX)
+        return ERR_ARG;
+    if (!local && !sampling_is_sane(q))
         return ERR_ARG;
     if (q->output_max > OUTPUT_TOKENS_MAX || (!local && q->prompt_count > PROMPT_TOKENS_MAX))
         return ERR_TOO_LARGE;
     return OK;
 }
 
+/* All but the limits, which are settled already. */
 static void ask_fill(struct ask *a, const struct request *q)
 {
     a->client = q->client;
@@ -82,7 +92,6 @@ static void ask_fill(struct ask *a, const struct request *q)
     a->top_p_micro = q->top_p_micro ? q->top_p_micro : TOP_P_MICRO_MAX;
     a->seed = q->seed;
     a->class = q->class;
-    a->limits = q->limits;
     a->grace_at = a->first_bid_at = MONO_NEVER;
     a->deadline = MONO_NEVER;
     a->retry_ms = QUEUE_RETRY_MS_MIN;
@@ -100,8 +109,11 @@ static struct ask *ask_begin(struct requester *r, const struct request *q, bool 
         e = ERR_FULL;
     if (e == OK) {
         memset(a, 0, sizeof *a);
-        e = token_list_add(&a->tokens, q->prompt, q->prompt_count, UINT32_MAX / 2);
+        a->limits = q->limits;
+        e = local ? OK : limits_settle(&a->limits);
     }
+    if (e == OK)
+        e = token_list_add(&a->tokens, q->prompt, q->prompt_count, UINT32_MAX / 2);
     r->s->counters.requests++;
     if (e) {
         r->s->counters.requests_failed++;

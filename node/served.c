@@ -16,6 +16,8 @@ struct served *served_find(struct served_table *t, const struct hash *model)
 enum err served_add(struct served_table *t, const struct served_model *m)
 {
     struct served *s = served_find(t, &m->id);
+    if (m->price_input > PRICE_MAX || m->price_cached > PRICE_MAX || m->price_output > PRICE_MAX)
+        return ERR_PRICE;                                  /* no bid can carry it */
     for (size_t i = 0; i < SERVED_MAX && !s; i++)
         if (!t->entry[i].used)
             s = &t->entry[i];

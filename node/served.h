@@ -21,7 +21,7 @@ struct served_table {
     struct served entry[SERVED_MAX];
 };
 void served_init(struct served_table *t);
-/* Adds, or replaces what was measured. ERR_FULL. */
+/* Adds, or replaces what was measured. ERR_FULL, ERR_PRICE (above PRICE_MAX). */
 enum err served_add(struct served_table *t, const struct served_model *m) MUST_CHECK;
 void served_remove(struct served_table *t, const struct hash *model);
 struct served *served_find(struct served_table *t, const struct hash *model);   /* NULL if not served */

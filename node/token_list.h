@@ -21,6 +21,13 @@ void token_list_fini(struct token_list *l);                /* empty afterwards *
 /* ERR_TOO_LARGE above max, ERR_MEMORY; the list is then as it was. */
 enum err token_list_add(struct token_list *l, const uint32_t *ids, uint32_t count, uint32_t max) MUST_CHECK;
 
+/* i below the count, which whoever counts on a peer's behalf does not take its word for. */
+static inline uint32_t token_list_at(const struct token_list *l, uint32_t i)
+{
+    ENSURE(i < l->count);
+    return l->ids[i];
+}
+
 /* Head hashes of tokens that no digest covers yet; the front is dropped as digests are made. */
 struct hash_list {
     struct hash *at;

@@ -310,7 +310,7 @@ static void a_lost_chunk_is_a_failed_provider(void **state)
 
 /* ---- cheats: a tap that holds the cheat's key and signs what it likes ---- */
 
-enum cheat_kind { CHEAT_OVERCOUNT, CHEAT_CHAIN, CHEAT_PRICE, CHEAT_SIGNATURE, CHEAT_TOKENS, CHEAT_CLAIM_OK, CHEAT_SILENT };
+enum cheat_kind { CHEAT_OVERCOUNT, CHEAT_AHEAD, CHEAT_CHAIN, CHEAT_PRICE, CHEAT_SIGNATURE, CHEAT_TOKENS, CHEAT_CLAIM_OK, CHEAT_SILENT };
 struct cheat {
     struct world *w;
     int from;
@@ -334,6 +334,11 @@ static void rewrite_claim(struct cheat *k, uint8_t *body, size_t *len)
     if (k->how == CHEAT_OVERCOUNT) {
         c.tokens.out += 1;
         c.cost.v += 400;
+    }
+    if (k->how == CHEAT_AHEAD) {                           /* inside the step, and beyond what was sent */
+        c.tokens.out += 7;
+        c.index = (c.tokens.out + CLAIM_TOKENS - 1) / CLAIM_TOKENS;
+        c.cost.v += 7 * 400;
     }
     if (k->how == CHEAT_CHAIN)
         c.token_chain.b[0] ^= 1;
@@ -388,7 +393,7 @@ static void a_cheating_provider_is_left(void **state)
     (void)state;
     for (int how = CHEAT_OVERCOUNT; how <= CHEAT_TOKENS; how++) {
         struct world *w = mesh(3);
-        struct cheat k = { .w = w, .from = 1, .how = (enum cheat_kind)how, .after = 2 };
+        struct cheat k = { .w = w, .from = 1, .how = (enum cheat_kind)how, .after = how == CHEAT_AHEAD ? 0 : 2 };
         struct request q;
         world_set_tap(w, (struct world_tap){ cheat, &k });
         ask(w, 1, 200, &q);

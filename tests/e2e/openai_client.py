@@ -125,6 +125,8 @@ def place():
     cost = int(raw.parse().usage.tally["cost_pico"])
     usage = raw.parse().usage
     assert cost == usage.prompt_tokens * 50000 + usage.completion_tokens * 120000, (cost, usage)
+    for cap in ("1000", "1000.000001", "18446744073709"):      # above every price there is: no cap, and no offence either
+        client.chat.completions.create(model=MODEL, messages=ASK, max_tokens=4, extra_headers={"x-tally-max-price-output": cap, "x-tally-max-price-input": cap})
 
 
 def client_goes_away():

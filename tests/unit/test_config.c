@@ -57,6 +57,9 @@ static void refusals_name_file_line_and_wish(void **state)
         { "provider {\n tier = \"moon\"\n}\n", "edge, regional or factory" },
         { "model \"m\" {\n price_output = 1.0000001\n}\n", "decimal number" },
         { "model \"m\" {\n slots = 65\n}\n", "within range" },
+        { "model \"m\" {\n price_output = 1000.000001\n}\n", ":2: model.price_output: \"1000.000001\" is not a price that the protocol can carry: at most 1000 credits" },
+        { "model \"m\" {\n price_input = 2000\n}\n", "at most 1000 credits" },
+        { "model \"m\" {\n price_cached = 2000\n}\n", "at most 1000 credits" },
         { "log {\n level = \"loud\n", "" },             /* an unfinished string */
         { "provider {\n jurisdiction = \"GERMANY\"\n}\n", "two capital letters of a country (ISO 3166), for instance DE" },
         { "provider {\n jurisdiction = \"germany\"\n}\n", "two capital letters of a country" },

@@ -94,33 +94,94 @@ static void a_changed_bit_is_noticed(void **state)
     key_fini(&key);
 }
 
+/* As offer_encode() without its conscience: what a peer may send. */
+static struct bytes offer_anyhow(const struct offer *o, const char *jurisdictions)
+{
+    static uint8_t buf[OFFER_BYTES_MAX];
+    struct writer w;
+    struct bytes v;
+    writer_init(&w, buf, sizeof buf);
+    write_array(&w, 17);
+    write_uint(&w, OFFER_VERSION);
+    write_bin(&w, bytes_of(o->id, sizeof o->id));
+    write_hash(&w, &o->model);
+    write_pubkey(&w, &o->requester);
+    write_hash(&w, &o->commitment);
+    const uint64_t fields[] = { o->prompt_count, o->cached_hint, o->output_max, o->class, o->limits.price_input_max, o->limits.price_output_max, 0 };
+    for (size_t i = 0; i < ARRAY_COUNT(fields); i++)
+        write_uint(&w, fields[i]);
+    write_bin(&w, bytes_text(jurisdictions));
+    write_uint(&w, 0);
+    write_uint(&w, 0);
+    write_bin(&w, bytes_of(NULL, 0));
+    write_uint(&w, o->ttl_ms);
+    assert_ok(writer_finish(&w, &v));
+    return v;
+}
+
+/* The decoder refuses it with `e`, and the encoder does not make it. */
+static void assert_senseless(const struct offer *o, enum err e)
+{
+    struct offer got;
+    uint8_t buf[OFFER_BYTES_MAX];
+    struct bytes v;
+    assert_err(offer_decode(offer_anyhow(o, "DE"), &got), e);
+    assert_err(offer_encode(o, buf, &v), ERR_ARG);
+}
+
 static void senseless_fields_are_refused(void **state)
 {
     (void)state;
-    struct offer o;
-    struct bytes v = message_sample(MESSAGE_offer, false);
+    struct offer good, o;
+    struct bytes v;
     uint8_t buf[OFFER_BYTES_MAX];
-    assert_ok(offer_decode(v, &o));
-    o.prompt_count = 0;
-    assert_ok(offer_encode(&o, buf, &v));
-    assert_err(offer_decode(v, &o), ERR_ARG);
-    assert_ok(offer_decode(message_sample(MESSAGE_offer, false), &o));
-    o.cached_hint = o.prompt_count + 1;
-    assert_ok(offer_encode(&o, buf, &v));
-    assert_err(offer_decode(v, &o), ERR_ARG);
-    assert_ok(offer_decode(message_sample(MESSAGE_offer, false), &o));
-    o.limits.price_input_max = (uint64_t)PRICE_MAX + 1;
-    assert_ok(offer_encode(&o, buf, &v));
-    assert_err(offer_decode(v, &o), ERR_OVERFLOW);
-    assert_ok(offer_decode(message_sample(MESSAGE_offer, false), &o));
-    memcpy(o.limits.jurisdictions[1], "fr", 2);
-    assert_ok(offer_encode(&o, buf, &v));
-    assert_err(offer_decode(v, &o), ERR_ENCODING);
+    assert_ok(offer_decode(message_sample(MESSAGE_offer, false), &good));
+    assert_ok(offer_decode(offer_anyhow(&good, "DEFR"), &o));
+    o = good, o.prompt_count = 0;
+    assert_senseless(&o, ERR_ARG);
+    o = good, o.output_max = 0;
+    assert_senseless(&o, ERR_ARG);
+    o = good, o.cached_hint = o.prompt_count + 1;
+    assert_senseless(&o, ERR_ARG);
+    o = good, o.prompt_count = PROMPT_TOKENS_MAX + 1;
+    assert_senseless(&o, ERR_OVERFLOW);
+    o = good, o.output_max = OUTPUT_TOKENS_MAX + 1;
+    assert_senseless(&o, ERR_OVERFLOW);
+    o = good, o.class = (enum latency_class)2;
+    assert_senseless(&o, ERR_OVERFLOW);
+    o = good, o.limits.price_input_max = (uint64_t)PRICE_MAX + 1;
+    assert_senseless(&o, ERR_OVERFLOW);
+    o = good, o.limits.price_output_max = (uint64_t)PRICE_MAX + 1;
+    assert_senseless(&o, ERR_OVERFLOW);
+    o = good, o.ttl_ms = GOSSIP_AGE_MS_MAX + 1;
+    assert_senseless(&o, ERR_OVERFLOW);
+    assert_err(offer_decode(offer_anyhow(&good, "DEfr"), &o), ERR_ENCODING);
+    o = good, memcpy(o.limits.jurisdictions[1], "fr", 2);
+    assert_err(offer_encode(&o, buf, &v), ERR_ARG);
 
-    struct decline d = { .reason = DECLINE_NONE };
+    struct bid fair, b;
+    assert_ok(bid_decode(message_sample(MESSAGE_bid, false), &fair));
+    uint64_t *prices[] = { &b.price_input, &b.price_cached, &b.price_output };
+    for (size_t i = 0; i < ARRAY_COUNT(prices); i++) {
+        b = fair, *prices[i] = (uint64_t)PRICE_MAX + 1;
+        assert_err(bid_encode(&b, buf, &v), ERR_ARG);
+    }
+    b = fair, b.tier = 3;
+    assert_err(bid_encode(&b, buf, &v), ERR_ARG);
+    b = fair, b.reservation_ms = GOSSIP_AGE_MS_MAX + 1;
+    assert_err(bid_encode(&b, buf, &v), ERR_ARG);
+    b = fair, memcpy(b.jurisdiction, "d", 2);
+    assert_err(bid_encode(&b, buf, &v), ERR_ARG);
+
+    struct decline d = { .reason = DECLINE_MODEL };
     uint8_t small[DECLINE_BYTES_MAX];
     assert_ok(decline_encode(&d, small, &v));
+    small[v.len - 3] = DECLINE_NONE;                       /* reason, limit, have: a byte each */
     assert_err(decline_decode(v, &d), ERR_ARG);
+    d.reason = DECLINE_NONE;
+    assert_err(decline_encode(&d, small, &v), ERR_ARG);
+    d.reason = DECLINE_COUNT;
+    assert_err(decline_encode(&d, small, &v), ERR_ARG);
 
     struct header_part_msg p = { .offset = 10, .total = 20, .part = bytes_of(buf, 11) };
     assert_ok(header_part_encode(&p, buf, sizeof buf, &v));
