@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
 done
 stop_one() {
     local n i left
-    [ -d "$(state)" ] || die "there is no testnet \"$name\""
+    [ -d "$(state)" ] || [ -n "$forget" ] || die "there is no testnet \"$name\""
     for n in $(nodes); do node_runs "$n" && kill -TERM "$(node_pid "$n")" 2>/dev/null; done
     for ((i = 0; i < 250; i++)); do
         left=""
