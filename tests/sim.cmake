@@ -12,6 +12,7 @@ sim_test(sim_repeat 120 sim --seed 3 --nodes 30 --minutes 2 --repeat)
 sim_test(sim_seeds 600 sim --seeds 1..15 --nodes 30 --minutes 2)
 sim_test(sim_regress 300 sim --regress tests/sim/seeds_regress.txt)
 sim_test(sim_200 600 sim --seed 1 --nodes 200 --minutes 3)
+sim_test(sim_links_finds_faults 60 bash tests/sim/links.sh --self-test)
 sim_test(sim_links 30 bash tests/sim/links.sh $<TARGET_FILE:sim>)
 foreach(plant RANGE 1 4)                                    # what is planted must be found: a check that cannot fail is none
   sim_test(sim_plant_${plant} 120 sim --seeds 1..8 --nodes 12 --minutes 2 --plant ${plant})
