@@ -72,6 +72,10 @@ enum {
     QUEUE_RETRY_MS_MIN = 20, QUEUE_RETRY_MS_MAX = 500,
     TOKEN_DEADLINE_MS = 10 * 1000,         /* no token for this long: the provider is taken for dead */
     JOBS_MAX = 64,                         /* open jobs per side and node */
+    UNPAID_JOBS_MAX = JOBS_MAX,            /* begun and not signed for, by one requester: as many as may be open at all */
+    UNPAID_PAUSE_MS = 10 * 1000,           /* one of these places is free again: 8640 jobs for nothing a day */
+    UNPAID_NEWCOMERS_MAX = 4 * JOBS_MAX,   /* the same for all newcomers together */
+    UNPAID_NEWCOMERS_PAUSE_MS = 1000,      /* 86400 a day, however many keys; about 1.5 KB each until they are forgotten */
     ATTEMPTS_MAX = 5,                      /* providers tried for one request */
     STOP_IDS_MAX = 16,
     CHUNK_TOKENS_MAX = 256,                /* coalesced only under load */
@@ -90,6 +94,10 @@ enum {
 enum {
     TERMS_BYTES_MAX = 640, CLAIM_BYTES_MAX = 320, RECEIPT_BODY_BYTES_MAX = 512, NOTE_BYTES_MAX = 192,
     BUNDLE_BYTES_MAX = 16 * 1024 * 1024,
+    UNSIGNED_KEEP_MS = 24 * 60 * 60 * 1000,  /* what was delivered and never signed for counts as credit for so long: the most that
+                                            * a requester, or all newcomers together, can take is their limit once a day */
+    IDLE_KEEP_MS = 24 * 60 * 60 * 1000,    /* a job that came to nothing is shown for so long, then forgotten */
+    IDLE_JOBS_MAX = 4096,                  /* and so many of them: about 6 MiB, whoever makes them */
 };
 
 #endif

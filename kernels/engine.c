@@ -20,12 +20,15 @@ enum {
 };
 
 /* A job in its slot. Known tokens: the prompt, then what was sampled. `done` of them are in the cache; while the job
- * lives done < known, and it is generating when known - done == 1 and the prompt has been read. */
+ * lives done < known, and it is generating when known - done == 1 and the prompt has been read. It is paused while
+ * known >= pause: its newest token then waits in place, so that going on is the very step that was put off. */
 struct job {
     bool active;
     uint64_t id;
     uint32_t *tokens;                /* (n + max_tokens) */
+    uint32_t n;                      /* of the prompt */
     uint32_t known, done, end;       /* end = n + max_tokens */
+    uint32_t pause;                  /* n + what it may make for now; n < pause <= end */
     uint32_t stop_ids[ENGINE_STOP_IDS_MAX];
     uint32_t n_stop;
     struct sampler_params params;
@@ -233,10 +236,23 @@ enum err engine_start(struct engine *e, const struct engine_job *job)
     }
     memcpy(tokens, job->tokens, job->n * sizeof *tokens);
     struct job *j = &e->jobs[slot];
-    *j = (struct job){ .active = true, .id = job->id, .tokens = tokens, .known = job->n, .end = (uint32_t)end,
+    uint32_t allowed = job->allowed ? min_u32(job->allowed, job->max_tokens) : job->max_tokens;
+    *j = (struct job){ .active = true, .id = job->id, .tokens = tokens, .n = job->n, .known = job->n, .end = (uint32_t)end,
+                       .pause = job->n + allowed,
                        .n_stop = job->n_stop, .params = job->params, .want_head_bytes = job->want_head_bytes };
     if (job->n_stop > 0)
         memcpy(j->stop_ids, job->stop_ids, job->n_stop * sizeof *j->stop_ids);
+    return OK;
+}
+
+enum err engine_allow(struct engine *e, uint64_t id, uint32_t allowed)
+{
+    struct job *j = find_job(e, id);
+    if (!j)
+        return ERR_NOT_FOUND;
+    uint32_t pause = j->n + min_u32(allowed, j->end - j->n);
+    if (pause > j->pause)
+        j->pause = pause;
     return OK;
 }
 
@@ -258,6 +274,16 @@ uint32_t engine_active(const struct engine *e)
 }
 
 bool engine_idle(const struct engine *e) { return engine_active(e) == 0; }
+
+static bool may_run(const struct job *j) { return j->active && j->known < j->pause; }
+
+bool engine_has_work(const struct engine *e)
+{
+    for (uint32_t i = 0; i < e->slots; i++)
+        if (may_run(&e->jobs[i]))
+            return true;
+    return false;
+}
 
 uint64_t engine_backlog(const struct engine *e)
 {
@@ -285,11 +311,11 @@ static uint32_t plan(struct engine *e)
 {
     uint32_t n = 0, budget = e->prefill_chunk;
     for (uint32_t i = 0; i < e->slots; i++)
-        if (e->jobs[i].active && e->jobs[i].known - e->jobs[i].done == 1)
+        if (may_run(&e->jobs[i]) && e->jobs[i].known - e->jobs[i].done == 1)
             add_rows(e, i, 1, &n);
     for (uint32_t i = 0; i < e->slots && budget > 0; i++) {
         uint32_t slot = (e->first_slot + i) % e->slots;
-        uint32_t waiting = e->jobs[slot].active ? e->jobs[slot].known - e->jobs[slot].done : 0;
+        uint32_t waiting = may_run(&e->jobs[slot]) ? e->jobs[slot].known - e->jobs[slot].done : 0;
         uint32_t count = min_u32(waiting, budget);
         budget -= count;
         add_rows(e, slot, count, &n);

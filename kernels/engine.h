@@ -1,7 +1,7 @@
 /* engine.h - many answers at once from one model, one shared forward pass per step.
  *
  * The worker thread of a node opens one engine per model, starts jobs as they come and calls engine_step() in a loop
- * while engine_idle() is false. A step runs one pass over a ragged batch: the newest token of every job that is
+ * while engine_has_work() is true. A step runs one pass over a ragged batch: the newest token of every job that is
  * generating and a slice of the prompt of every job that is still reading it. Which jobs share a pass never changes a
  * bit of any answer (NV1), so batching, prefill slices, threads and the backend are invisible in the results.
  *
@@ -64,6 +64,7 @@ struct engine_job {
     const uint32_t *tokens;         /* copied; prompt, or prompt + what was delivered so far */
     uint32_t n;                     /* at least 1 */
     uint32_t max_tokens;            /* at least 1 */
+    uint32_t allowed;               /* pause after so many new tokens until engine_allow() [max_tokens] */
     const uint32_t *stop_ids;       /* copied; the answer ends with the first of these (it is delivered too) */
     uint32_t n_stop;                /* at most ENGINE_STOP_IDS_MAX */
     struct sampler_params params;
@@ -76,7 +77,7 @@ struct engine_job {
 enum err engine_start(struct engine *e, const struct engine_job *job) MUST_CHECK;
 
 enum engine_finish {
-    ENGINE_RUNNING,       /* more will come */
+    ENGINE_RUNNING,       /* more will come, or would if the job may make more */
     ENGINE_STOP,          /* this token is one of stop_ids */
     ENGINE_LENGTH,        /* this token is the max_tokens-th */
     ENGINE_ERROR          /* no token: `error` says why (ERR_NUMERIC) */
@@ -96,11 +97,18 @@ struct engine_output {
  * nothing waits. *n may be 0 while prompts are being read, or when idle. ERR_DEVICE: the engine is unusable. */
 enum err engine_step(struct engine *e, struct engine_output *out, size_t cap, size_t *n) MUST_CHECK;
 
+/* The job may now make `allowed` new tokens in all, counted from its start; never fewer than before. A job that has made
+ * what it may is paused: it keeps its slot and pages, costs no step and disturbs nobody, and pausing changes no bit of its answer.
+ * ERR_NOT_FOUND: no such active job. */
+enum err engine_allow(struct engine *e, uint64_t id, uint32_t allowed) MUST_CHECK;
+
 /* The job gives no further output; its slot is free at once. ERR_NOT_FOUND: no such active job. */
 enum err engine_cancel(struct engine *e, uint64_t id) MUST_CHECK;
 
 /* True while no job is active. */
 bool engine_idle(const struct engine *e);
+/* True if engine_step() would do something: a job is active that is not paused. */
+bool engine_has_work(const struct engine *e);
 uint32_t engine_active(const struct engine *e);
 /* Prompt tokens still to be read over all jobs; with the measured rate, the queue a new prompt would wait behind. */
 uint64_t engine_backlog(const struct engine *e);

@@ -5,6 +5,7 @@
  *
  *   table        key                      value
  *   meta         "owner"                  [version, own key, net id]
+ *   meta         "idle"                   [jobs in job_idle, jobs forgotten]
  *   meta         "totals"                 [earned, settled, pending, spent, settled, pending, newcomers, receipts, jobs,
  *                                          running hash]
  *   receipt      number                   [role, peer, stored ms, body, requester sig, provider sig, running hash]
@@ -17,6 +18,8 @@
  *   job_id       job id, number           terms hash
  *   job_open     number                   terms hash; until the outcome is noted
  *   job_due      peer, number             terms hash; provider: ended with a co-signed claim, receipt not complete
+ *   job_idle     number                   terms hash; provider: ended, nothing claimed, nothing delivered that still counts
+ *   unsigned     release ms, terms hash   cost of what was delivered; provider: more than what is co-signed
  *   terms        terms hash               [body, requester sig, provider sig or zeros]
  *   claim        terms hash, k            [body, requester sig, provider sig]
  *   digest       terms hash, j            32 bytes
@@ -96,6 +99,24 @@ enum err book_account_decode(struct bytes key, struct bytes value, struct accoun
 
 /* A job's reserved sum changes: moves the peer's pending with it and sets j->reserved (j is not saved). */
 enum err book_reserve(struct ledger *l, struct job *j, struct pico reserved) MUST_CHECK;
+
+/* Provider, ended job: the part of what was delivered that nobody signed for, while it counts; zero if there is none. `cost` is
+ * what is signed for. */
+enum err book_unsigned(struct ledger *l, const struct job *j, struct pico cost, struct pico *out) MUST_CHECK;
+/* Records that so much was delivered of a job that ends now (j->ended is set). */
+enum err book_unsigned_put(struct ledger *l, const struct job *j, struct pico delivered) MUST_CHECK;
+/* j has a claim or receipt over `cost` now: all is signed for, or the rest goes on counting. */
+enum err book_unsigned_paid(struct ledger *l, const struct job *j, struct pico cost) MUST_CHECK;
+
+/* Jobs that came to nothing, and how many were forgotten. */
+struct book_idle { uint64_t idle, forgotten; };
+enum err book_idle_load(struct ledger *l, struct book_idle *out) MUST_CHECK;    /* ERR_NOT_FOUND: an older ledger */
+/* Puts the job into job_idle or takes it out, as its state says. */
+enum err book_idle_settle(struct ledger *l, const struct job *j) MUST_CHECK;
+/* A new or an older ledger: the table is filled from the jobs. */
+enum err book_idle_begin(struct ledger *l) MUST_CHECK;
+/* Reserved, stage and indexes of an ended job follow from its claim, its receipt and what was delivered. j is not saved. */
+enum err book_job_settle(struct ledger *l, struct job *j) MUST_CHECK;
 
 struct book_signed {                                       /* lent by the store */
     struct bytes body;

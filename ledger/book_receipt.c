@@ -154,22 +154,19 @@ static enum err drop_claims(struct ledger *l, const struct hash *terms, uint64_t
 
 static enum err close_job(struct ledger *l, struct job *j, const struct receipt *r, const struct hash *id)
 {
-    struct book_key due = book_key_peer_number(&j->peer, j->number);
     uint64_t index = r->tokens.out / CLAIM_TOKENS + (r->tokens.out % CLAIM_TOKENS != 0);
-    enum err e = book_reserve(l, j, (struct pico){ 0 });
+    enum err e = drop_claims(l, &j->terms, index);
     if (e == OK)
-        e = drop_claims(l, &j->terms, index);
-    if (e == OK && j->role == SIDE_PROVIDER)
-        e = store_del(l->store, STORE_JOB_DUE, book_key_view(&due));
+        e = book_unsigned_paid(l, j, r->cost);
     if (e != OK)
         return e;
-    j->stage = JOB_CLOSED;
     j->has_claim = true;
     j->claim_index = index;
     j->tokens = r->tokens;
     j->cost = r->cost;
     j->receipt = *id;
-    return book_job_save(l, j);
+    e = book_job_settle(l, j);
+    return e == OK ? book_job_save(l, j) : e;
 }
 
 static enum err append_rest(struct ledger *l, const struct channel *c, struct receipt_view *v, struct job *j)

@@ -36,7 +36,9 @@ static enum err create(struct ledger *l)
     ENSURE(e == OK);
     e = store_put(l->store, STORE_META, bytes_text(owner_key), value);
     struct ledger_totals none = { 0 };
-    return e == OK ? book_totals_save(l, &none) : e;
+    if (e == OK)
+        e = book_totals_save(l, &none);
+    return e == OK ? book_idle_begin(l) : e;
 }
 
 static enum err check_owner(const struct ledger *l, struct bytes value)
@@ -77,6 +79,22 @@ static enum err check_end(struct ledger *l)
     return last.number == t.receipts && hash_equal(&running, &t.running) ? OK : ERR_CORRUPT;
 }
 
+/* Tokens are written nowhere before they are claimed: of a job that a crash ended we know only that no more than the window can
+ * have left, and count that, until the requester shows what it co-signed. A shorter last claim says that there was no more. */
+static enum err sent_at_most(struct ledger *l, const struct job *j, uint64_t *out)
+{
+    struct terms t;
+    *out = 0;
+    if (j->role != SIDE_PROVIDER)
+        return OK;
+    enum err e = book_terms_load(l, &j->terms, &t);
+    if (e != OK)
+        return e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
+    uint64_t most = j->tokens.out % CLAIM_TOKENS ? j->tokens.out : j->tokens.out + t.window_tokens;
+    *out = most < t.output_max ? most : t.output_max;
+    return OK;
+}
+
 /* Jobs that were open when the process died are over: their engine runs, links and one-time keys are gone. */
 static enum err end_open_jobs(struct ledger *l, struct wall now, struct ledger_recovery *out)
 {
@@ -96,7 +114,10 @@ static enum err end_open_jobs(struct ledger *l, struct wall now, struct ledger_r
         e = book_job_load(l, &terms, &j);
         if (e != OK)
             return e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
-        e = ledger_job_end(l, &terms, j.has_claim ? OUTCOME_PARTIAL : OUTCOME_FAILED, j.role, REASON_RESTART, now);
+        uint64_t sent;
+        e = sent_at_most(l, &j, &sent);
+        if (e == OK)
+            e = ledger_delivery_end(l, &terms, sent, j.has_claim ? OUTCOME_PARTIAL : OUTCOME_FAILED, j.role, REASON_RESTART, now);
         if (e != OK)
             return e;
         out->jobs_ended++;
@@ -117,7 +138,13 @@ enum err ledger_open(struct ledger *l, struct store *store, const struct secret_
         e = check_owner(l, owner);
     if (e == OK)
         e = check_end(l);
-    return e == OK && key ? end_open_jobs(l, now, out) : e;
+    if (e != OK || !key)
+        return e;
+    struct book_idle idle;
+    e = book_idle_load(l, &idle);
+    if (e == ERR_NOT_FOUND)
+        e = book_idle_begin(l);
+    return e == OK ? end_open_jobs(l, now, out) : e;
 }
 
 /* ---- credit ---- */

@@ -16,11 +16,14 @@
  *   6. A peer's account equals the heads of its two channels; the totals equal the sums over all accounts; what is
  *      receivable and spent (debits) equals what is earned and payable (credits).
  *   7. Local numbers have no gaps, and each receipt's running hash covers the one before.
- *   8. pending = most that open jobs can cost + cost of ended jobs whose receipt is not complete.
+ *   8. pending = most that open jobs can cost + cost of ended jobs whose receipt is not complete + what was delivered as
+ *      provider and is not signed for, for UNSIGNED_KEEP_MS.
+ *   9. job_idle holds the provided jobs that came to nothing; jobs in the book and jobs forgotten are all that were numbered.
  *
  * Owns:    nothing but the struct; store and key are borrowed and outlive it.
  * Threads: one.
- * Time:    wall clock for display only; it decides nothing but when kept prompts are purged.
+ * Time:    wall clock for display; it decides nothing but when kept prompts are purged, when what was delivered unsigned is
+ *          counted no longer, and when jobs that came to nothing are forgotten.
  * Effects: writes to the store's open transaction; never commits.
  * Errors:  a call that fails before it writes leaves the transaction as it was. A failed store call sticks in the store.
  * Spec:    PROTO 7.7 (accepting), 7.8 (channels), 7.9 (after a crash), docs/disk-format.md
@@ -142,6 +145,17 @@ enum err ledger_claim_acked(struct ledger *l, const struct claim *c, const struc
  * that the requester has (ledger_claim_acked() brings it back) notes "partial" then; no receipt has carried its note yet. */
 enum err ledger_job_end(struct ledger *l, const struct hash *terms, enum outcome outcome, enum side fault, enum reason reason,
                         struct wall now) MUST_CHECK;
+/* Provider: the same for a job of which `sent` output tokens have left. What they and the prefill cost above the last co-signed
+ * claim goes on counting against the requester's credit (and the newcomers'), until claims or the receipt cover it or
+ * UNSIGNED_KEEP_MS have passed. */
+enum err ledger_delivery_end(struct ledger *l, const struct hash *terms, uint64_t sent, enum outcome outcome, enum side fault,
+                             enum reason reason, struct wall now) MUST_CHECK;
+/* Up to `max` deliveries whose time has come count no longer. */
+enum err ledger_unsigned_release(struct ledger *l, struct wall now, uint32_t max, uint32_t *out_released) MUST_CHECK;
+/* Forgets up to `max` jobs that we provided and that came to nothing (no claim, no receipt, nothing delivered that still counts):
+ * those ended for IDLE_KEEP_MS, and the oldest above IDLE_JOBS_MAX. Terms that were forgotten cannot come back: they name a bid,
+ * and each bid is taken once (PROTO 6.2). */
+enum err ledger_idle_prune(struct ledger *l, struct wall now, uint32_t max, uint32_t *out_pruned) MUST_CHECK;
 
 /* ---- channel receipts --------------------------------------------------------------------------------------------- */
 

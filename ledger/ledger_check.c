@@ -6,6 +6,7 @@
 
 struct sums {                                              /* recomputed, to be compared with the stored totals */
     struct ledger_totals t;
+    uint64_t idle, with_unsigned;                          /* jobs */
 };
 
 static enum err blame(char why[160], const char *what, uint64_t number)
@@ -61,7 +62,7 @@ static enum err check_job(struct ledger *l, const struct receipt_view *v, char w
     enum err e = book_job_load(l, &v->receipt.terms, &j);
     if (e == ERR_NOT_FOUND)
         return OK;
-    if (e != OK || !hash_equal(&j.receipt, &v->id) || j.stage != JOB_CLOSED || j.reserved.v != 0)
+    if (e != OK || !hash_equal(&j.receipt, &v->id) || j.stage != JOB_CLOSED)
         return blame(why, "receipt whose job does not know it", v->number);
     if (book_terms_load(l, &v->receipt.terms, &t) != OK)
         return blame(why, "receipt whose terms are missing or damaged", v->number);
@@ -112,12 +113,12 @@ static enum err reserved_by(struct ledger *l, const struct job *j, struct pico *
 {
     struct terms t;
     *out = (struct pico){ 0 };
+    if (j->outcome != OUTCOME_NONE) {
+        enum err e = book_unsigned(l, j, j->cost, out);
+        return e == OK && hash_is_zero(&j->receipt) && j->has_claim ? amount_add(*out, j->cost, out) : e;
+    }
     if (!hash_is_zero(&j->receipt))
         return OK;
-    if (j->outcome != OUTCOME_NONE) {
-        out->v = j->has_claim ? j->cost.v : 0;
-        return OK;
-    }
     enum err e = book_terms_load(l, &j->terms, &t);
     if (e == OK)
         *out = terms_cost_max(&t);
@@ -137,6 +138,50 @@ static enum err check_job_indexes(struct ledger *l, const struct job *j, char wh
     return OK;
 }
 
+/* Invariant 9, and that what is unsigned belongs to a job. */
+static enum err check_idle(struct ledger *l, struct sums *s, const struct job *j, char why[160])
+{
+    struct book_key number = book_key_number(j->number);
+    struct hash terms;
+    struct pico tail;
+    bool listed = book_get_hash(l, STORE_JOB_IDLE, &number, &terms) == OK;
+    if (book_unsigned(l, j, j->cost, &tail) != OK)
+        return blame(why, "job whose unsigned part does not decode", j->number);
+    bool nothing = j->role == SIDE_PROVIDER && j->outcome != OUTCOME_NONE && !j->has_claim && hash_is_zero(&j->receipt) && tail.v == 0;
+    struct book_idle counts;
+    if (listed != nothing && book_idle_load(l, &counts) != ERR_NOT_FOUND)
+        return blame(why, "job in the wrong list of jobs that came to nothing", j->number);
+    s->idle += nothing;
+    s->with_unsigned += tail.v > 0;
+    return OK;
+}
+
+/* An older ledger, read before its daemon has opened it, has none of this yet. */
+static enum err check_counts(struct ledger *l, const struct sums *s, const struct ledger_totals *t, char why[160])
+{
+    struct book_idle counts = { .idle = s->idle };
+    enum err e = book_idle_load(l, &counts);
+    if (e != OK && e != ERR_NOT_FOUND)
+        return blame(why, "count of jobs that came to nothing that does not decode", 0);
+    if (counts.idle != s->idle)
+        return blame(why, "count of jobs that came to nothing that is wrong", counts.idle);
+    if (t->jobs != s->t.jobs + counts.forgotten)
+        return blame(why, "totals that do not know the last job", t->jobs);
+    uint64_t found = 0;
+    struct bytes key, value;
+    for (struct book_key from = book_key_number(0);; found++) {
+        e = store_seek(l->store, STORE_UNSIGNED, book_key_view(&from), &key, &value);
+        if (e == ERR_NOT_FOUND)
+            break;
+        if (e != OK || key.len != 8 + HASH_BYTES)
+            return blame(why, "unsigned delivery that does not decode", found);
+        memcpy(from.b, key.data, key.len);
+        from.len = key.len;
+        from = book_key_after(&from);
+    }
+    return found == s->with_unsigned ? OK : blame(why, "unsigned deliveries that belong to no job", found);
+}
+
 static enum err check_jobs(struct ledger *l, struct sums *s, char why[160])
 {
     struct job j;
@@ -150,6 +195,9 @@ static enum err check_jobs(struct ledger *l, struct sums *s, char why[160])
         if (amount_add(*pending, reserved, pending) != OK)
             return blame(why, "pending sums overflow", j.number);
         e = check_job_indexes(l, &j, why);
+        if (e != OK)
+            return e;
+        e = check_idle(l, s, &j, why);
         if (e != OK)
             return e;
         s->t.jobs++;
@@ -225,8 +273,9 @@ static enum err check_totals(struct ledger *l, const struct sums *s, char why[16
         return blame(why, "totals that do not decode", 0);
     if (t.receipts != s->t.receipts || !hash_equal(&t.running, &s->t.running))
         return blame(why, "totals that do not know the last receipt", t.receipts);
-    if (t.jobs != s->t.jobs)
-        return blame(why, "totals that do not know the last job", t.jobs);
+    enum err e = check_counts(l, s, &t, why);
+    if (e != OK)
+        return e;
     if (t.earned.v != s->t.earned.v || t.earned_settled.v != s->t.earned_settled.v || t.spent.v != s->t.spent.v ||
         t.spent_settled.v != s->t.spent_settled.v || t.earned_pending.v != s->t.earned_pending.v ||
         t.spent_pending.v != s->t.spent_pending.v || t.newcomers.v != s->t.newcomers.v)

@@ -205,19 +205,6 @@ static enum err check_open(struct ledger *l, const struct job *j, enum side role
     return hash_equal(&half.terms, &j->terms) ? ERR_STATE : OK;
 }
 
-/* Reserved and due follow from stage and claim; called whenever either has changed. */
-static enum err settle_stage(struct ledger *l, struct job *j)
-{
-    if (j->outcome == OUTCOME_NONE)
-        return OK;                                         /* still running: all of it stays reserved */
-    struct book_key due = book_key_peer_number(&j->peer, j->number);
-    enum err e = book_reserve(l, j, j->has_claim ? j->cost : (struct pico){ 0 });
-    j->stage = j->has_claim ? JOB_ENDED : JOB_CLOSED;
-    if (e == OK && j->stage == JOB_ENDED && j->role == SIDE_PROVIDER)
-        e = book_put_hash(l, STORE_JOB_DUE, &due, &j->terms);
-    return e;
-}
-
 static enum err put_own_note(struct ledger *l, const struct job *j)
 {
     uint8_t buf[NOTE_BYTES_MAX];
@@ -261,7 +248,9 @@ static enum err put_claim(struct ledger *l, struct job *j, const struct claim *c
     if (e == OK)
         e = retract_failure(l, j);
     if (e == OK)
-        e = settle_stage(l, j);
+        e = book_unsigned_paid(l, j, j->cost);
+    if (e == OK)
+        e = book_job_settle(l, j);
     return e == OK ? book_job_save(l, j) : e;
 }
 
@@ -314,31 +303,59 @@ enum err ledger_claim_acked(struct ledger *l, const struct claim *c, const struc
 
 /* ---- the end ---- */
 
-static enum err put_end(struct ledger *l, struct job *j)
+static enum err put_end(struct ledger *l, struct job *j, struct pico delivered)
 {
     struct book_key number = book_key_number(j->number);
     enum err e = put_own_note(l, j);
     if (e == OK)
         e = store_del(l->store, STORE_JOB_OPEN, book_key_view(&number));
-    if (e == OK && hash_is_zero(&j->receipt))              /* a receipt may have closed the job before we said why it ended */
-        e = settle_stage(l, j);
+    if (e == OK && delivered.v > j->cost.v)
+        e = book_unsigned_put(l, j, delivered);
+    if (e == OK)
+        e = book_job_settle(l, j);
     return e == OK ? book_job_save(l, j) : e;
 }
 
-enum err ledger_job_end(struct ledger *l, const struct hash *terms, enum outcome outcome, enum side fault, enum reason reason,
-                        struct wall now)
+/* What the first `sent` tokens of the answer cost; nothing was delivered before the first. */
+static enum err cost_of(struct ledger *l, const struct hash *terms, uint64_t sent, struct pico *out)
+{
+    struct terms t;
+    *out = (struct pico){ 0 };
+    if (sent == 0)
+        return OK;
+    enum err e = book_terms_load(l, terms, &t);
+    if (e != OK)
+        return e;
+    ENSURE(sent <= t.output_max);
+    struct tokens delivered = { .in = t.tokens_in, .cached = t.tokens_cached, .out = sent };
+    return amount_cost(&delivered, &t.prices, out);
+}
+
+enum err ledger_delivery_end(struct ledger *l, const struct hash *terms, uint64_t sent, enum outcome outcome, enum side fault,
+                             enum reason reason, struct wall now)
 {
     ENSURE(l->key != NULL);
     ENSURE(outcome != OUTCOME_NONE);
     struct job j;
+    struct pico delivered;
     enum err e = book_job_load(l, terms, &j);
     if (e != OK || j.outcome != OUTCOME_NONE)
+        return e;
+    ENSURE(sent == 0 || j.role == SIDE_PROVIDER);
+    e = cost_of(l, terms, sent, &delivered);
+    if (e != OK)
         return e;
     j.outcome = outcome;
     j.fault = fault;
     j.reason = reason;
     j.ended = now;
-    return book_finish(l, put_end(l, &j));
+    return book_finish(l, put_end(l, &j, delivered));
+}
+
+enum err ledger_job_end(struct ledger *l, const struct hash *terms, enum outcome outcome, enum side fault, enum reason reason,
+                        struct wall now)
+{
+    return ledger_delivery_end(l, terms, 0, outcome, fault, reason, now);
 }
 
 enum err ledger_note_keep(struct ledger *l, struct bytes body, const struct sig *sig)

@@ -37,7 +37,9 @@
     X(STORE_SECRET_DUE, "secret_due")                /* wall ms, terms hash -> nothing */                              \
     X(STORE_EVIDENCE, "evidence")                    /* role, peer, seq -> the other body, signature */      \
     X(STORE_CHANNEL_SEQ, "channel_seq")              /* role, peer, seq -> local number */                             \
-    X(STORE_CERT, "cert")                            /* node key -> certificate last seen for it */
+    X(STORE_CERT, "cert")                            /* node key -> certificate last seen for it */                        \
+    X(STORE_UNSIGNED, "unsigned")                    /* wall ms, terms hash -> cost of what was delivered */           \
+    X(STORE_JOB_IDLE, "job_idle")                    /* local number -> terms hash: provided, and came to nothing */
 
 enum store_table {
 #define X(name, text) name,

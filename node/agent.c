@@ -14,7 +14,7 @@
 #include "node/services.h"
 #include "node/settlement.h"
 
-enum { PURGE_INTERVAL_MS = 10 * 60 * 1000, PURGE_OPENINGS_MAX = 64, OVERLAY_ALIGN = 64 };
+enum { PURGE_INTERVAL_MS = 10 * 60 * 1000, PURGE_MAX = 64, OVERLAY_ALIGN = 64 };
 
 struct agent {
     struct services s;
@@ -341,11 +341,18 @@ static void dispatch(struct agent *a, const struct agent_event *e)
 
 static bool purge(struct agent *a)
 {
-    uint32_t deleted = 0;
+    uint32_t deleted = 0, released = 0, forgotten = 0;
     if (!mono_reached(a->s.now, a->purge_at))
         return false;
-    enum err e = ledger_openings_purge(&a->ledger, a->s.wall, PURGE_OPENINGS_MAX, &deleted);
-    a->purge_at = mono_add_ms(a->s.now, e == OK && deleted == PURGE_OPENINGS_MAX ? 1000 : PURGE_INTERVAL_MS);
+    enum err e = ledger_openings_purge(&a->ledger, a->s.wall, PURGE_MAX, &deleted);
+    if (e == OK)
+        e = ledger_unsigned_release(&a->ledger, a->s.wall, PURGE_MAX, &released);
+    if (e == OK)
+        e = ledger_idle_prune(&a->ledger, a->s.wall, PURGE_MAX, &forgotten);
+    if (e)
+        effects_log(&a->effects, LOG_ERROR, "ledger.purge", "%s", err_text(e));
+    bool more = e == OK && (deleted == PURGE_MAX || released == PURGE_MAX || forgotten == PURGE_MAX);
+    a->purge_at = mono_add_ms(a->s.now, more ? 1000 : PURGE_INTERVAL_MS);
     return true;
 }
 

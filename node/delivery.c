@@ -1,7 +1,8 @@
 /* delivery.c - does the work: tokens out inside the window, a claim every CLAIM_TOKENS, and every way a job can end.
  *
- * `made` grows with the engine, `sent` follows it, and sent <= acked + window always (checked). When the window is full
- * tokens wait here; nothing is cancelled, because a slow requester is not a lost one until NO_ACK_MS have passed.
+ * `made` grows with the engine, `sent` follows it, and made <= acked + window always (checked): the engine itself may make no
+ * more, and is paused there until a co-signature lets it go on. Nothing is cancelled, because a slow requester is not a lost one
+ * until NO_ACK_MS have passed; but what it does not sign for costs nobody a step.
  *
  * A requester refuses more than PEER_MSGS_PER_S messages from one peer. A token goes out at once if the last chunk is
  * CHUNK_PAUSE_MS old, times the jobs that share the link; faster ones wait for each other and travel together.
@@ -14,11 +15,20 @@
 
 /* ---- beginning ---- */
 
+/* How far the engine may run: PROTO 7.4, the window ahead of what is co-signed. */
+static uint32_t allowed(const struct work *w)
+{
+    uint32_t window = w->acked + WINDOW_TOKENS;
+    return window < w->terms.output_max ? window : w->terms.output_max;
+}
+
 void delivery_begin(struct provider *p, struct work *w, const struct node_id *node, const struct terms *terms, const struct hash *hash,
                     const struct prompt_msg *prompt, const uint32_t *tokens)
 {
     struct services *s = p->s;
     *w = (struct work){ .state = WORK_RUNNING, .run = services_run(s), .node = *node, .hash = *hash, .terms = *terms, .deadline = MONO_NEVER };
+    w->newcomer = provider_is_newcomer(s, &terms->requester);
+    unpaid_begun(&p->unpaid, s->now, &terms->requester, w->newcomer);
     token_chain_init(&w->tokens, hash);
     digest_chain_init(&w->digests, hash);
     digester_init(&w->digester, &s->self, &prompt->nonce);
@@ -31,6 +41,7 @@ void delivery_begin(struct provider *p, struct work *w, const struct node_id *no
     e->u.start.tokens = (const uint32_t *)(const void *)effects_copy(s->out, bytes_of(tokens, prompt->count * sizeof *tokens)).data;
     e->u.start.token_count = prompt->count;
     e->u.start.output_max = terms->output_max;
+    e->u.start.allowed = allowed(w);
     e->u.start.stop_ids = w->terms.stop;
     e->u.start.stop_count = terms->stop_count;
     e->u.start.temperature_micro = terms->sampling.temperature_micro;
@@ -52,6 +63,16 @@ static void work_free_if_over(struct work *w)
     memset(w, 0, sizeof *w);
 }
 
+/* A co-signature came: the engine may go on, if it is not over or at its end. */
+static void allow_engine(struct provider *p, struct work *w, uint32_t before)
+{
+    if (w->run_over || w->state != WORK_RUNNING || allowed(w) == before)
+        return;
+    struct agent_effect *e = effects_add(p->s->out, AGENT_RUN_ALLOW);
+    e->u.allow.run = w->run;
+    e->u.allow.allowed = allowed(w);
+}
+
 static void stop_engine(struct provider *p, struct work *w)
 {
     if (!w->run_over)
@@ -61,7 +82,7 @@ static void stop_engine(struct provider *p, struct work *w)
 static void end_job(struct provider *p, struct work *w, enum outcome outcome, enum side fault, enum reason why)
 {
     struct services *s = p->s;
-    enum err e = ledger_job_end(s->ledger, &w->hash, outcome, fault, why, s->wall);
+    enum err e = ledger_delivery_end(s->ledger, &w->hash, w->sent, outcome, fault, why, s->wall);
     if (e)
         effects_log(s->out, LOG_ERROR, "job.end", "job %s: %s", short_name(&w->hash).text, err_text(e));
     p->ended = true;
@@ -125,7 +146,7 @@ static void send_claim(struct provider *p, struct work *w, bool last)
     ENSURE(claim_msg_encode(&m, message, sizeof message, &view) == OK);
     services_send(s, &w->node, MSG_CLAIM, view);
     w->last_sent = last;
-    w->deadline = mono_add_ms(s->now, NO_ACK_MS);
+    w->deadline = mono_min(w->deadline, mono_add_ms(s->now, NO_ACK_MS));   /* from the oldest that is awaited */
     if (last)
         w->state = WORK_CLOSING;
 }
@@ -225,10 +246,17 @@ static void pump(struct provider *p, struct work *w)
 
 void delivery_resume(struct provider *p, struct work *w) { pump(p, w); }
 
+/* The requester gave up. If it was its turn - all that may be sent is sent, and it has not signed for it - then no token was late. */
+static enum reason given_up(const struct work *w)
+{
+    bool its_turn = w->open_count > 0 && (w->state == WORK_CLOSING || w->sent == allowed(w));
+    return its_turn ? REASON_NO_ACK : REASON_TOKEN_DEADLINE;
+}
+
 void delivery_cancel(struct provider *p, struct work *w, enum cancel_why why)
 {
     if (why == CANCEL_GIVEN_UP && (w->state == WORK_RUNNING || w->state == WORK_CLOSING))
-        delivery_abandon(p, w, REASON_TOKEN_DEADLINE);
+        delivery_abandon(p, w, given_up(w));
     if (w->state != WORK_RUNNING)
         return;
     stop_engine(p, w);
@@ -298,11 +326,15 @@ bool provider_run_done(struct provider *p, struct run_id run, enum finish finish
 /* True if the job ended with this co-signature. */
 static bool claim_acked(struct provider *p, struct work *w, const struct ok_msg *m)
 {
+    uint32_t before = allowed(w);
+    if (!w->any_ack)
+        unpaid_signed(&p->unpaid, &w->terms.requester, w->newcomer);
     w->any_ack = true;
     w->acked = (uint32_t)w->open[0].claim.tokens.out;
     w->open_count--;
     memmove(&w->open[0], &w->open[1], w->open_count * sizeof w->open[0]);
     w->deadline = w->open_count ? mono_add_ms(p->s->now, NO_ACK_MS) : MONO_NEVER;
+    allow_engine(p, w, before);
     if (w->state != WORK_CLOSING || m->index != w->newest.index)
         return false;
     end_delivered(p, w);
@@ -336,7 +368,7 @@ enum err provider_claim_ok(struct provider *p, const struct node_id *from, struc
 
 static void work_check(const struct work *w)
 {
-    ENSURE(w->sent <= w->made.count && w->made.count <= w->terms.output_max);
+    ENSURE(w->sent <= w->made.count && w->made.count <= allowed(w));
     ENSURE(w->acked <= w->sent && w->sent - w->acked <= WINDOW_TOKENS);
     ENSURE(w->heads.count == w->made.count - w->sent);
     ENSURE(w->tokens.count == w->sent);

@@ -44,6 +44,7 @@ static bool copy_effect(struct held_effect *h)
     case AGENT_DIAL:
     case AGENT_HANGUP:
     case AGENT_MUTE:
+    case AGENT_RUN_ALLOW:
     case AGENT_RUN_CANCEL:
     case AGENT_CLIENT_ACCEPTED:
     case AGENT_CLIENT_DONE:
@@ -63,6 +64,7 @@ static bool promises_nothing(const struct agent_effect *e)
 {
     switch (e->kind) {
     case AGENT_RUN_START:
+    case AGENT_RUN_ALLOW:
     case AGENT_RUN_CANCEL:
     case AGENT_CLIENT_ACCEPTED:
     case AGENT_CLIENT_TOKENS:
@@ -125,11 +127,27 @@ static void start_run(struct node *n, const struct agent_effect *e)
     }
 }
 
-static void cancel_run(struct node *n, struct run_id run)
+/* The worker of a run; NULL if the run is over. */
+static struct worker *worker_of(const struct node *n, struct run_id run)
 {
     for (uint32_t i = 0; i < n->run_count; i++)
         if (n->runs[i].run.id == run.id)
-            worker_cancel(n->models[n->runs[i].model_idx].worker, run);
+            return n->models[n->runs[i].model_idx].worker;
+    return NULL;
+}
+
+static void allow_run(struct node *n, struct run_id run, uint32_t allowed)
+{
+    struct worker *w = worker_of(n, run);
+    if (w)
+        worker_allow(w, run, allowed);
+}
+
+static void cancel_run(struct node *n, struct run_id run)
+{
+    struct worker *w = worker_of(n, run);
+    if (w)
+        worker_cancel(w, run);
 }
 
 /* False if the link that it was for is down now, which the overlay has to hear. */
@@ -152,6 +170,9 @@ static bool perform(struct node *n, const struct agent_effect *e)
         return true;
     case AGENT_RUN_START:
         start_run(n, e);
+        return true;
+    case AGENT_RUN_ALLOW:
+        allow_run(n, e->u.allow.run, e->u.allow.allowed);
         return true;
     case AGENT_RUN_CANCEL:
         cancel_run(n, e->u.cancel.run);

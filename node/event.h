@@ -100,7 +100,7 @@ struct agent_event {
 
 enum agent_effect_kind {
     AGENT_DIAL, AGENT_HANGUP, AGENT_SEND, AGENT_MUTE,
-    AGENT_RUN_START, AGENT_RUN_CANCEL,
+    AGENT_RUN_START, AGENT_RUN_ALLOW, AGENT_RUN_CANCEL,
     AGENT_CLIENT_ACCEPTED,                             /* a provider has been chosen, or the run is local */
     AGENT_CLIENT_TOKENS, AGENT_CLIENT_DONE, AGENT_CLIENT_FAILED,
     AGENT_HEADER_READY, AGENT_HEADER_FAILED,
@@ -122,11 +122,13 @@ struct agent_effect {
             struct hash model;
             const uint32_t *tokens; uint32_t token_count;  /* prompt, and for a continuation the answer so far */
             uint32_t output_max;
+            uint32_t allowed;                              /* pause after so many tokens until AGENT_RUN_ALLOW; 0: output_max */
             const uint32_t *stop_ids; uint32_t stop_count;
             uint32_t temperature_micro, top_k, top_p_micro;
             uint64_t seed;
             bool want_head_hashes;
         } start;
+        struct { struct run_id run; uint32_t allowed; } allow; /* tokens in all, never fewer than before */
         struct { struct run_id run; } cancel;
         struct { struct client_id client; struct node_id provider; bool local; uint64_t price_input, price_output; } accepted;
         struct { struct client_id client; const uint32_t *tokens; uint32_t count; } tokens;

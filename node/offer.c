@@ -317,6 +317,7 @@ const char *decline_unit(enum decline_reason r)
     case DECLINE_RATE:
     case DECLINE_CANCELLED:
     case DECLINE_FAILED:
+    case DECLINE_UNPAID:
     case DECLINE_COUNT:
         break;
     }

@@ -85,7 +85,8 @@ enum err signed_msg_decode(struct bytes message, struct signed_msg *out) MUST_CH
     X(DECLINE_BUDGET, ERR_PRICE, "the request could cost more than its budget")                                        \
     X(DECLINE_RATE, ERR_RATE, "too many offers in too short a time")                                                   \
     X(DECLINE_CANCELLED, ERR_CANCELLED, "cancelled before the first token")                                            \
-    X(DECLINE_FAILED, ERR_UNAVAILABLE, "the provider could not do it")
+    X(DECLINE_FAILED, ERR_UNAVAILABLE, "the provider could not do it")                                                 \
+    X(DECLINE_UNPAID, ERR_RATE, "too many jobs begun that nobody has signed for")
 
 enum decline_reason {
 #define X(name, err, text) name,

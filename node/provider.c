@@ -52,6 +52,21 @@ struct credit_limits provider_credit(const struct services *s)
     return (struct credit_limits){ { s->config.credit_limit_pico }, { s->config.newcomer_limit_pico } };
 }
 
+bool provider_is_newcomer(const struct services *s, const struct pubkey *requester)
+{
+    struct account a;
+    return ledger_account(s->ledger, requester, &a) != OK || a.receipts_earned < NEWCOMER_RECEIPTS;
+}
+
+struct decline provider_judge_unpaid(const struct provider *p, const struct pubkey *requester)
+{
+    bool newcomer = provider_is_newcomer(p->s, requester);
+    if (unpaid_places(&p->unpaid, p->s->now, requester, newcomer) > 0)
+        return (struct decline){ .reason = DECLINE_NONE };
+    uint64_t limit = unpaid_places(&p->unpaid, p->s->now, requester, false) == 0 ? UNPAID_JOBS_MAX : UNPAID_NEWCOMERS_MAX;
+    return (struct decline){ .reason = DECLINE_UNPAID, .limit = limit, .have = limit + 1 };
+}
+
 /* ---- terms ---- */
 
 static bool terms_fit_bid(const struct services *s, const struct terms *t, const struct reservation *v)
@@ -123,6 +138,9 @@ static struct decline accept(struct provider *p, const struct reservation *v, co
         return (struct decline){ .reason = DECLINE_SEALED };
     if (!work_free(p))
         return (struct decline){ .reason = DECLINE_CAPACITY, .limit = JOBS_MAX, .have = JOBS_MAX + 1 };
+    struct decline unpaid = provider_judge_unpaid(p, &t->requester);
+    if (unpaid.reason != DECLINE_NONE)
+        return unpaid;
     enum err e = ledger_terms_accept(s->ledger, m->terms, &m->sig, model->model.name, &limits, s->wall, &which, sig, &named);
     if (e == ERR_CREDIT)
         return refuse_credit(s, which, t);

@@ -23,6 +23,7 @@
 #include "node/served.h"
 #include "node/services.h"
 #include "node/token_list.h"
+#include "node/unpaid.h"
 
 enum {
     RESERVATIONS_MAX = JOBS_MAX, RESERVATIONS_PER_REQUESTER_MAX = 8,
@@ -72,6 +73,7 @@ struct work {
     struct hash_list heads;                                /* of made[sent ..] */
     uint32_t sent, acked;                                  /* acked: out of the newest co-signed claim */
     bool run_over, cancelled, satisfied, last_sent, any_ack;
+    bool newcomer;                                         /* its requester was one when it began */
     enum finish finish;
     struct token_chain tokens;                             /* over made[0 .. sent) */
     struct digester digester;
@@ -95,6 +97,7 @@ struct provider {
     struct reservation reserved[RESERVATIONS_MAX];
     struct stranger stranger[STRANGERS_MAX];
     struct work work[JOBS_MAX];
+    struct unpaid unpaid;
     struct offer_view seen[OFFER_VIEWS_MAX];               /* ring; age_ms holds the time of arrival */
     uint64_t seen_count;
 };

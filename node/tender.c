@@ -86,7 +86,8 @@ static struct decline judge(struct provider *p, const struct offer *o, uint32_t 
         return (struct decline){ .reason = DECLINE_CAPACITY, .limit = v->model.slots, .have = (uint64_t)v->running + v->held + 1 };
     if (reservations_of(p, &o->requester) >= RESERVATIONS_PER_REQUESTER_MAX)
         return (struct decline){ .reason = DECLINE_RATE, .limit = RESERVATIONS_PER_REQUESTER_MAX, .have = RESERVATIONS_PER_REQUESTER_MAX + 1 };
-    return judge_credit(p, o, &v->model);
+    d = provider_judge_unpaid(p, &o->requester);
+    return d.reason == DECLINE_NONE ? judge_credit(p, o, &v->model) : d;
 }
 
 /* ---- bidding ---- */

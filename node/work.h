@@ -12,6 +12,9 @@ struct reservation *provider_reservation(struct provider *p, const struct hash *
 void provider_release(struct provider *p, struct reservation *v);          /* the slot is free, the one-time key wiped */
 void provider_decline(struct provider *p, const struct node_id *to, enum message_type type, const struct decline *d);
 struct credit_limits provider_credit(const struct services *s);
+/* PROTO 6.4: has it begun so much that it has not signed for that it must wait? DECLINE_NONE, or the refusal. */
+struct decline provider_judge_unpaid(const struct provider *p, const struct pubkey *requester);
+bool provider_is_newcomer(const struct services *s, const struct pubkey *requester);
 
 /* ---- delivery.c ---- */
 /* Terms are signed by both sides and the prompt is open: sets up w and starts the engine. tokens are copied. */

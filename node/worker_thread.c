@@ -8,11 +8,12 @@
 #include <string.h>
 #include <time.h>
 
-enum command_kind { COMMAND_START, COMMAND_CANCEL };
+enum command_kind { COMMAND_START, COMMAND_ALLOW, COMMAND_CANCEL };
 
 struct command {
     enum command_kind kind;
     struct run_id run;
+    uint32_t allowed;
     struct engine_job job;                             /* tokens owned by this command until the engine has copied them */
     uint32_t *tokens;
     uint32_t stop_ids[STOP_IDS_MAX];
@@ -112,22 +113,36 @@ static bool take_command(struct worker *w, struct command *out)
     return got;
 }
 
+/* True if that ended a run. */
+static bool run_command(struct worker *w, struct command *c)
+{
+    enum err err;
+    switch (c->kind) {
+    case COMMAND_START:
+        c->job.stop_ids = c->stop_ids;
+        err = engine_start(w->engine, &c->job);
+        free(c->tokens);
+        if (err != OK)
+            put_done(w, c->run, FINISH_ERROR, err);
+        return err != OK;
+    case COMMAND_ALLOW:
+        err = engine_allow(w->engine, c->run.id, c->allowed);
+        ENSURE(err == OK || err == ERR_NOT_FOUND);         /* not found: it ended by itself meanwhile */
+        return false;
+    case COMMAND_CANCEL:
+        if (engine_cancel(w->engine, c->run.id) == OK)
+            put_done(w, c->run, FINISH_CANCELLED, OK);
+        return true;
+    }
+    return false;
+}
+
 static void run_commands(struct worker *w)
 {
     struct command c;
     bool told = false;
     while (take_command(w, &c)) {
-        if (c.kind == COMMAND_START) {
-            c.job.stop_ids = c.stop_ids;
-            enum err err = engine_start(w->engine, &c.job);
-            free(c.tokens);
-            if (err == OK)
-                continue;
-            put_done(w, c.run, FINISH_ERROR, err);
-        } else if (engine_cancel(w->engine, c.run.id) == OK) {
-            put_done(w, c.run, FINISH_CANCELLED, OK);
-        }
-        told = true;
+        told = run_command(w, &c) || told;
     }
     if (told)
         wake(w);
@@ -210,7 +225,7 @@ static void *worker_main(void *arg)
                 return NULL;
             }
         }
-        if (engine_idle(w->engine)) {
+        if (!engine_has_work(w->engine)) {
             if (!wait_for_work(w, &test_at))
                 break;
             continue;
@@ -306,7 +321,7 @@ enum err worker_start(struct worker *w, const struct agent_effect *e)
     if (e->u.start.stop_count)
         memcpy(c.stop_ids, e->u.start.stop_ids, e->u.start.stop_count * sizeof c.stop_ids[0]);
     c.job = (struct engine_job){
-        .id = c.run.id, .tokens = c.tokens, .n = e->u.start.token_count, .max_tokens = e->u.start.output_max,
+        .id = c.run.id, .tokens = c.tokens, .n = e->u.start.token_count, .max_tokens = e->u.start.output_max, .allowed = e->u.start.allowed,
         .n_stop = e->u.start.stop_count, .want_head_bytes = e->u.start.want_head_hashes,
         .params = { .temperature_micro = e->u.start.temperature_micro, .top_k = e->u.start.top_k,
                     .top_p_micro = e->u.start.top_p_micro, .seed = e->u.start.seed },
@@ -317,11 +332,37 @@ enum err worker_start(struct worker *w, const struct agent_effect *e)
     return err;
 }
 
+/* An allowance that waits already is raised, so that however fast the loop is, a run has one start, one allowance and one
+ * cancel in the queue at most. */
+enum { COMMANDS_PER_RUN = 3 };
+_Static_assert(COMMANDS_PER_RUN * 2 * JOBS_MAX <= WORKER_COMMANDS_MAX, "the commands of all open runs fit");
+
+static bool raise_waiting(struct worker *w, struct run_id run, uint32_t allowed)
+{
+    pthread_mutex_lock(&w->lock);
+    struct command *found = NULL;
+    for (uint32_t i = 0; i < w->command_count; i++) {
+        struct command *c = &w->commands[(w->command_first + i) % WORKER_COMMANDS_MAX];
+        if (c->kind == COMMAND_ALLOW && c->run.id == run.id)
+            found = c;
+    }
+    if (found && found->allowed < allowed)
+        found->allowed = allowed;
+    pthread_mutex_unlock(&w->lock);
+    return found != NULL;
+}
+
+void worker_allow(struct worker *w, struct run_id run, uint32_t allowed)
+{
+    struct command c = { .kind = COMMAND_ALLOW, .run = run, .allowed = allowed };
+    if (!raise_waiting(w, run, allowed))
+        ENSURE(put_command(w, &c) == OK);
+}
+
 void worker_cancel(struct worker *w, struct run_id run)
 {
     struct command c = { .kind = COMMAND_CANCEL, .run = run };
-    /* At most one start and one cancel wait per open job, and there are at most 2 * JOBS_MAX of those: it fits. */
-    ENSURE(put_command(w, &c) == OK);
+    ENSURE(put_command(w, &c) == OK);                      /* see COMMANDS_PER_RUN */
 }
 
 bool worker_next(struct worker *w, struct worker_event *out)

@@ -53,6 +53,9 @@ void worker_close(struct worker *w);                   /* cancels everything, jo
 
 /* Copies what it needs. ERR_FULL if too many commands wait. WORKER_DONE always follows an OK. */
 enum err worker_start(struct worker *w, const struct agent_effect *start) MUST_CHECK;
+/* The run may make `allowed` tokens in all; more than it was allowed before. Nothing if it is over. A run that has made what it may
+ * is paused: it costs no step until it may make more, or is cancelled. */
+void worker_allow(struct worker *w, struct run_id run, uint32_t allowed);
 /* Takes effect before the engine's next step; WORKER_DONE (FINISH_CANCELLED) follows unless the run had ended. */
 void worker_cancel(struct worker *w, struct run_id run);
 bool worker_next(struct worker *w, struct worker_event *out);

@@ -3,6 +3,7 @@ pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 tm_test(NAME test_config SOURCES unit/test_config.c LINK tm_shell)
 tm_test(NAME test_api SOURCES unit/test_api.c LINK tm_shell PkgConfig::JANSSON)
 tm_test(NAME test_answer_text SOURCES unit/test_answer_text.c LINK tm_shell tm_test_gguf)
+tm_test(NAME test_worker SOURCES unit/test_worker.c LINK tm_shell tm_test_gguf LABELS unit shell)
 tm_test(NAME test_memory_cap SOURCES unit/test_memory_cap.c LINK tm_shell tm_test_gguf)
 tm_test(NAME test_effects SOURCES unit/test_effects.c LINK tm_shell)
 target_link_options(test_effects PRIVATE -Wl,--wrap=agent_next -Wl,--wrap=node_handle -Wl,--wrap=transport_dial

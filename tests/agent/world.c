@@ -28,8 +28,8 @@ struct run {
     int node;
     struct run_id id;
     uint64_t seed, state;
-    uint32_t position, made, output_max, stop[STOP_IDS_MAX], stop_count;
-    bool heads;
+    uint32_t position, made, allowed, output_max, stop[STOP_IDS_MAX], stop_count;
+    bool heads, paused;
 };
 
 struct world {
@@ -107,7 +107,7 @@ static void engine_start(struct world *w, int node, const struct agent_effect *e
     assert_true(i < WORLD_RUNS_MAX);
     w->run[i] = (struct run){ .used = true, .node = node, .id = e->u.start.run, .seed = e->u.start.seed,
                               .state = fake_absorb(FAKE_STATE, e->u.start.tokens, e->u.start.token_count), .position = e->u.start.token_count,
-                              .output_max = e->u.start.output_max, .stop_count = e->u.start.stop_count, .heads = e->u.start.want_head_hashes };
+                              .output_max = e->u.start.output_max, .allowed = e->u.start.allowed ? e->u.start.allowed : e->u.start.output_max, .stop_count = e->u.start.stop_count, .heads = e->u.start.want_head_hashes };
     memcpy(w->run[i].stop, e->u.start.stop_ids, e->u.start.stop_count * sizeof w->run[i].stop[0]);
     push(w, w->now + TOKEN_US, THING_RUN, node)->run = i;
 }
@@ -117,6 +117,13 @@ static void engine_done(struct world *w, struct run *r, enum finish finish)
     struct agent_event e = { .kind = AGENT_RUN_DONE, .u.done = { r->id, finish, finish == FINISH_ERROR ? ERR_DEVICE : OK } };
     r->used = false;
     world_event(w, r->node, &e);
+}
+
+static void engine_wake(struct world *w, size_t i)
+{
+    if (w->run[i].paused)
+        push(w, w->now + TOKEN_US, THING_RUN, w->run[i].node)->run = i;
+    w->run[i].paused = false;
 }
 
 static void engine_step(struct world *w, size_t i)
@@ -137,6 +144,10 @@ static void engine_step(struct world *w, size_t i)
         engine_done(w, r, n->engine_says);
         return;
     }
+    if (r->made == r->allowed) {                           /* paused: THING_RUN comes with the next allowance or the end */
+        r->paused = true;
+        return;
+    }
     if (n->frozen) {
         push(w, w->now + TOKEN_US, THING_RUN, r->node)->run = i;
         return;
@@ -145,6 +156,7 @@ static void engine_step(struct world *w, size_t i)
     struct hash h = fake_head(t, r->position);
     r->position++;
     r->made++;
+    n->made++;
     struct agent_event e = { .kind = AGENT_RUN_TOKENS, .u.tokens = { r->id, &t, r->heads ? &h : NULL, 1 } };
     world_event(w, r->node, &e);
     bool stop = false;
@@ -216,6 +228,28 @@ static void send_frame(struct world *w, int from, const struct agent_effect *e)
     memcpy(t->frame, out.data, out.len);
 }
 
+void world_say(struct world *w, int from, int to, uint32_t type, struct bytes body)
+{
+    struct frame f = { .type = type, .body = body };
+    uint8_t frame[FRAME_BYTES_MAX];
+    struct bytes out;
+    assert_ok(frame_encode(&f, frame, sizeof frame, &out));
+    for (size_t i = 0; i < WORLD_LINKS_MAX; i++) {
+        const struct cable *c = &w->cable[i];
+        if (!c->used || !((c->a == from && c->b == to) || (c->a == to && c->b == from)))
+            continue;
+        struct thing *t = push(w, w->now + LATENCY_US, THING_FRAME, to);
+        t->link = c->a == to ? c->at_a : c->at_b;
+        t->frame = malloc(out.len);
+        t->len = out.len;
+        memcpy(t->frame, out.data, out.len);
+        return;
+    }
+    fail_msg("nodes %d and %d are not linked", from, to);
+}
+
+uint64_t world_made(const struct world *w, int node) { return w->node[node].made; }
+
 /* ---- one agent's turn ---- */
 
 static void client_effect(struct world *w, const struct agent_effect *e)
@@ -274,8 +308,18 @@ static void perform(struct world *w, int node, const struct agent_effect *e)
         break;
     case AGENT_RUN_CANCEL:
         for (size_t i = 0; i < WORLD_RUNS_MAX; i++)
-            if (w->run[i].used && w->run[i].node == node && w->run[i].id.id == e->u.cancel.run.id)
+            if (w->run[i].used && w->run[i].node == node && w->run[i].id.id == e->u.cancel.run.id) {
                 w->run[i].cancelled = true;
+                engine_wake(w, i);
+            }
+        break;
+    case AGENT_RUN_ALLOW:
+        for (size_t i = 0; i < WORLD_RUNS_MAX; i++)
+            if (w->run[i].used && w->run[i].node == node && w->run[i].id.id == e->u.allow.run.id) {
+                assert_true(e->u.allow.allowed > w->run[i].allowed && e->u.allow.allowed <= w->run[i].output_max);
+                w->run[i].allowed = e->u.allow.allowed;
+                engine_wake(w, i);
+            }
         break;
     case AGENT_CLIENT_ACCEPTED:
     case AGENT_CLIENT_TOKENS:

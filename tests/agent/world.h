@@ -47,6 +47,7 @@ struct world_node {
     struct served_model model;
     int breakdowns;                                        /* times its store failed; it then restarts, as a supervisor would see to */
     bool frozen;                                           /* engine makes no tokens */
+    uint64_t made;
     int engine_fails_at;                                   /* output token index at which the engine fails; -1: never */
     int engine_quits_at;                                   /* ends here and says `engine_says`; -1: when it is over */
     enum finish engine_says;
@@ -72,6 +73,9 @@ void world_set_tap(struct world *w, struct world_tap tap);
 void world_serve(struct world *w, int node, uint64_t price_input, uint64_t price_output);
 void world_start(struct world *w);                         /* starts all, joins them, runs until adverts are known */
 void world_kill(struct world *w, int node);                /* power off: links drop, what was not committed is gone */
+/* A message that node `from` never wrote reaches `to` over their link: whoever holds the keys can say what it likes. */
+void world_say(struct world *w, int from, int to, uint32_t type, struct bytes body);
+uint64_t world_made(const struct world *w, int node);      /* tokens that its engine has made since the world began */
 void world_cut(struct world *w, int a, int b);             /* the link between two nodes breaks; both are told */
 void world_restart(struct world *w, int node);
 void world_event(struct world *w, int node, const struct agent_event *e);

@@ -256,6 +256,81 @@ static void a_cancelled_job_is_silent_at_once(void **state)
     tiny_engine_close(&t);
 }
 
+/* Steps while there is work; what was made is in answers. */
+static uint32_t run_on(struct engine *e, struct answer *answers)
+{
+    struct engine_output out[ENGINE_SLOTS_MAX];
+    uint32_t steps = 0;
+    for (; engine_has_work(e); steps++) {
+        size_t n;
+        assert_true(steps < 10000);
+        assert_ok(engine_step(e, out, ARRAY_COUNT(out), &n));
+        for (size_t i = 0; i < n; i++)
+            record(&answers[out[i].id], &out[i]);
+    }
+    return steps;
+}
+
+/* Three jobs, two of them paused again and again at different places, one while the others still read: each gets the bytes that
+ * it gets alone, nobody makes a token too many, and a paused job costs the others no step. */
+static void pauses_change_no_bit(void **state)
+{
+    (void)state;
+    static struct answer answers[4], expected[4];
+    struct tiny_engine t;
+    uint32_t prompts[4][300];
+    const uint32_t lengths[4] = { 0, 40, 3, 280 }, most[4] = { 0, 30, 40, 20 };
+    open_default(&t, &three_slots);
+    struct engine_job jobs[4];
+    for (uint32_t i = 1; i < 4; i++) {
+        prompt_of(20 + i, lengths[i], 384, prompts[i]);
+        jobs[i] = job_of(i, prompts[i], lengths[i], most[i], i == 2 ? &greedy : &warm);
+        answer_alone(&t, &three_slots, &jobs[i], &expected[i]);
+    }
+    struct engine_options o = { .threads = 2, .slots_max = 3, .kv_tokens_max = 2048, .prefill_chunk = 16 };
+    for (size_t b = 0; backend_at(b); b++) {
+        o.backend = backend_at(b)->name;
+        tiny_engine_open(&t, &o);
+        memset(answers, 0, sizeof answers);
+        jobs[1].allowed = 1;
+        jobs[2].allowed = 7;
+        jobs[3].allowed = 0;                               /* all it wants */
+        for (uint32_t i = 1; i < 4; i++)
+            assert_ok(engine_start(t.engine, &jobs[i]));
+        run_on(t.engine, answers);
+        assert_int_equal(answers[1].n, 1);
+        assert_int_equal(answers[2].n, 7);
+        assert_same(&answers[3], &expected[3]);
+        assert_false(engine_idle(t.engine));               /* both keep slot and pages */
+        assert_int_equal(engine_active(t.engine), 2);
+        size_t n = 1;
+        struct engine_output out[3];
+        assert_ok(engine_step(t.engine, out, 3, &n));
+        assert_int_equal(n, 0);
+        assert_ok(engine_allow(t.engine, 1, 1));
+        assert_false(engine_has_work(t.engine));
+        assert_ok(engine_allow(t.engine, 1, 12));
+        assert_ok(engine_allow(t.engine, 1, 5));           /* never fewer than before */
+        assert_int_equal(run_on(t.engine, answers), 11);   /* one step per token: the paused mate takes none */
+        assert_int_equal(answers[2].n, 7);
+        assert_ok(engine_allow(t.engine, 1, 500));
+        assert_ok(engine_allow(t.engine, 2, 23));
+        run_on(t.engine, answers);
+        assert_int_equal(answers[2].n, 23);
+        assert_ok(engine_allow(t.engine, 2, 40));
+        run_on(t.engine, answers);
+        assert_same(&answers[1], &expected[1]);
+        assert_same(&answers[2], &expected[2]);
+        assert_true(engine_idle(t.engine));
+        assert_err(engine_allow(t.engine, 2, 41), ERR_NOT_FOUND);
+        assert_ok(engine_start(t.engine, &jobs[1]));       /* a paused job is cancelled like any other */
+        run_on(t.engine, answers);
+        assert_ok(engine_cancel(t.engine, 1));
+        assert_true(engine_idle(t.engine));
+    }
+    tiny_engine_close(&t);
+}
+
 static void stop_tokens_end_an_answer_and_are_delivered(void **state)
 {
     (void)state;
@@ -387,6 +462,7 @@ int main(void)
         cmocka_unit_test(a_continuation_gives_the_same_tokens),
         cmocka_unit_test(scoring_repeats_an_answer_exactly),
         cmocka_unit_test(a_cancelled_job_is_silent_at_once),
+        cmocka_unit_test(pauses_change_no_bit),
         cmocka_unit_test(stop_tokens_end_an_answer_and_are_delivered),
         cmocka_unit_test(limits_are_named),
         cmocka_unit_test(infinities_end_their_own_job_only),

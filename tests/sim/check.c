@@ -3,6 +3,8 @@
  *   promise     an honest node signs one thing per name, and what it signs is in its store before the frame leaves
  *   agreement   of a channel both books hold the same receipts; the requester may be one ahead, and then exactly by the
  *               receipt that the provider has half-signed; of a job the requester may have co-signed at most the window more
+ *   credit      what an honest provider lends to anybody never exceeds its limit; in the end everything that ever left it is owed,
+ *               pending, or counted as unsigned (the run is shorter than a day)
  *   memory      a receipt that was named to anybody is still there after each restart
  *   bounds      agent_check() after every turn (sim.c), sums of the book now and then
  *   progress    in the end nobody waits, nothing is due, every probe was answered, every receipt is in both books
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ledger/book.h"
 #include "node/job_msg.h"
 #include "tests/sim/sim.h"
 
@@ -107,6 +110,61 @@ static void claim_ok_sent(struct sim *s, struct sim_node *n, const struct frame 
         sim_violation(s, n, "co-signed a claim that its store does not hold");
 }
 
+/* ---- credit ---- */
+
+static struct delivered *delivered_of(struct sim_node *n, const struct hash *terms)
+{
+    for (size_t i = n->delivered_count; i > 0; i--)        /* what runs is young */
+        if (hash_equal(&n->delivered[i - 1].terms, terms))
+            return &n->delivered[i - 1];
+    n->delivered = sim_grow(n->delivered, &n->delivered_room, n->delivered_count, sizeof *n->delivered);
+    struct delivered *d = &n->delivered[n->delivered_count++];
+    *d = (struct delivered){ *terms, 0 };
+    return d;
+}
+
+static void check_lent(struct sim *s, const struct sim_node *n, const struct account *a)
+{
+    struct pico lent;
+    if (book_exposure(a, &lent) != OK || lent.v > n->config.credit_limit_pico)
+        sim_violation(s, n, "lends %llu to one requester, its limit is %llu", (unsigned long long)lent.v,
+                      (unsigned long long)n->config.credit_limit_pico);
+}
+
+static void chunk_sent(struct sim *s, struct sim_node *n, const struct frame *f)
+{
+    struct chunk_msg m;
+    struct job j;
+    struct account a;
+    struct ledger book = book_of(s, n);
+    if (chunk_msg_decode(f->body, &m) != OK)
+        sim_violation(s, n, "sends a chunk that does not decode");
+    struct delivered *d = delivered_of(n, &m.terms);
+    d->tokens = m.offset + m.count;
+    enum err e = ledger_job_find(&book, &m.terms, &j);
+    if (e == OK)
+        e = ledger_account(&book, &j.peer, &a);
+    if (is_disk_fault(e))
+        return;
+    if (e)
+        sim_violation(s, n, "delivers for a job that its store does not hold");
+    check_lent(s, n, &a);
+}
+
+/* What left for this job is owed, or still to be, or counted as unsigned. */
+static void end_delivered(struct sim *s, const struct sim_node *n, struct ledger *book, const struct delivered *d)
+{
+    struct job j;
+    struct terms t;
+    struct pico cost, tail;
+    if (ledger_job_find(book, &d->terms, &j) != OK || book_terms_load(book, &d->terms, &t) != OK)
+        sim_violation(s, n, "has forgotten a job for which it delivered %llu tokens", (unsigned long long)d->tokens);
+    struct tokens had = { t.tokens_in, t.tokens_cached, d->tokens };
+    if (amount_cost(&had, &t.prices, &cost) != OK || book_unsigned(book, &j, j.cost, &tail) != OK || j.cost.v + tail.v < cost.v)
+        sim_violation(s, n, "delivered %llu tokens worth %llu and counts %llu", (unsigned long long)d->tokens, (unsigned long long)cost.v,
+                      (unsigned long long)(j.cost.v + tail.v));
+}
+
 void check_sent(struct sim *s, struct sim_node *n, struct bytes frame)
 {
     struct frame f;
@@ -123,6 +181,8 @@ void check_sent(struct sim *s, struct sim_node *n, struct bytes frame)
     } else if (f.type == MSG_RESYNC_OK && adopt_msg_decode(f.body, &a) == OK) {
         id = receipt_id(a.body);
         receipt_named(s, n, &id);
+    } else if (f.type == MSG_CHUNK) {
+        chunk_sent(s, n, &f);
     } else if (f.type == MSG_CLAIM) {
         claim_sent(s, n, &f);
     } else if (f.type == MSG_CLAIM_OK) {
@@ -228,6 +288,7 @@ static void end_books(struct sim *s, struct sim_node *n)
         struct sim_node *other = sim_node_of_key(s, &peer);
         if (!other)
             sim_violation(s, n, "has an account with somebody who does not exist");
+        check_lent(s, n, &mine);
         if (!is_honest(other))
             continue;
         struct ledger across = book_of(s, other);
@@ -238,6 +299,8 @@ static void end_books(struct sim *s, struct sim_node *n)
                           (unsigned long long)theirs.earned.v);
         s->counts.receipts += mine.receipts_earned;
     }
+    for (size_t i = 0; i < n->delivered_count; i++)
+        end_delivered(s, n, &book, &n->delivered[i]);
 }
 
 /* What a client was told it would cost is what the receipts say; less only where a provider lost our last signatures. */

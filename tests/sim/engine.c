@@ -26,16 +26,35 @@ void engine_start(struct sim *s, struct sim_node *n, const struct agent_effect *
     struct run *r = &n->runs[i];
     *r = (struct run){ .used = true, .id = e->u.start.run, .seed = e->u.start.seed,
                        .state = fake_absorb(FAKE_STATE, e->u.start.tokens, e->u.start.token_count), .position = e->u.start.token_count,
-                       .output_max = e->u.start.output_max, .stop_count = e->u.start.stop_count, .heads = e->u.start.want_head_hashes };
+                       .output_max = e->u.start.output_max, .allowed = e->u.start.allowed ? e->u.start.allowed : e->u.start.output_max, .stop_count = e->u.start.stop_count, .heads = e->u.start.want_head_hashes };
     memcpy(r->stop, e->u.start.stop_ids, r->stop_count * sizeof r->stop[0]);
     next_step(s, n, i, n->step_us + (uint64_t)r->position * n->step_us / 200);     /* prefill */
 }
 
-void engine_cancel(struct sim_node *n, struct run_id run)
+/* A paused run has no step under way; this gives it one. */
+static void wake(struct sim *s, struct sim_node *n, size_t run)
+{
+    if (n->runs[run].paused)
+        next_step(s, n, run, n->step_us);
+    n->runs[run].paused = false;
+}
+
+void engine_allow(struct sim *s, struct sim_node *n, struct run_id run, uint32_t allowed)
 {
     for (size_t i = 0; i < n->runs_count; i++)
-        if (n->runs[i].used && n->runs[i].id.id == run.id)
+        if (n->runs[i].used && n->runs[i].id.id == run.id) {
+            n->runs[i].allowed = allowed;
+            wake(s, n, i);
+        }
+}
+
+void engine_cancel(struct sim *s, struct sim_node *n, struct run_id run)
+{
+    for (size_t i = 0; i < n->runs_count; i++)
+        if (n->runs[i].used && n->runs[i].id.id == run.id) {
             n->runs[i].cancelled = true;
+            wake(s, n, i);
+        }
 }
 
 static void done(struct sim *s, struct sim_node *n, struct run *r, enum finish finish, enum err error)
@@ -59,7 +78,7 @@ static bool is_stop(const struct run *r, uint32_t token)
 /* Up to a batch of tokens; true if the last of them ends the answer. */
 static bool make_tokens(const struct sim_node *n, struct run *r, uint32_t *tokens, struct hash *heads, uint32_t *count)
 {
-    for (*count = 0; *count < n->batch && r->made < r->output_max;) {
+    for (*count = 0; *count < n->batch && r->made < r->allowed;) {
         uint32_t t = fake_next(&r->state, r->seed, r->position, SIM_VOCAB);
         heads[*count] = fake_head(t, r->position);
         tokens[(*count)++] = t;
@@ -89,6 +108,10 @@ void engine_step(struct sim *s, struct sim_node *n, size_t run)
     }
     if (s->faults_on && rng_below(rng, 20000) == 0) {
         done(s, n, r, FINISH_ERROR, ERR_DEVICE);
+        return;
+    }
+    if (r->made == r->allowed) {
+        r->paused = true;
         return;
     }
     uint32_t tokens[BATCH_MAX], count;

@@ -243,6 +243,7 @@ void sim_close(struct sim *s)
         free(n->agent);
         free(n->runs);
         free(n->acknowledged);
+        free(n->delivered);
     }
     net_free(s);
     queue_free(&s->queue);
@@ -381,7 +382,8 @@ static void perform(struct sim *s, struct sim_node *n, const struct agent_effect
     case AGENT_SEND: send(s, n, e); return;
     case AGENT_MUTE: mute(s, n, e); return;
     case AGENT_RUN_START: engine_start(s, n, e); return;
-    case AGENT_RUN_CANCEL: engine_cancel(n, e->u.cancel.run); return;
+    case AGENT_RUN_ALLOW: engine_allow(s, n, e->u.allow.run, e->u.allow.allowed); return;
+    case AGENT_RUN_CANCEL: engine_cancel(s, n, e->u.cancel.run); return;
     case AGENT_CLIENT_ACCEPTED:
     case AGENT_CLIENT_TOKENS:
     case AGENT_CLIENT_DONE:
@@ -396,7 +398,7 @@ static void perform(struct sim *s, struct sim_node *n, const struct agent_effect
 /* What the shell does before it waits for the disk (node/effects_posix.c): it promises nothing to anybody. */
 static bool is_free(const struct agent_effect *e)
 {
-    return e->kind == AGENT_RUN_START || e->kind == AGENT_RUN_CANCEL || e->kind == AGENT_CLIENT_ACCEPTED ||
+    return e->kind == AGENT_RUN_START || e->kind == AGENT_RUN_ALLOW || e->kind == AGENT_RUN_CANCEL || e->kind == AGENT_CLIENT_ACCEPTED ||
            e->kind == AGENT_CLIENT_TOKENS || e->kind == AGENT_DIAL || e->kind == AGENT_LOG;
 }
 

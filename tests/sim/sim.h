@@ -97,6 +97,8 @@ struct wire {
     uint64_t stalled_us;                                   /* nothing arrives before: a partition that TCP sits out */
 };
 struct link_map { size_t *wire, room; };
+/* What left a node for one job: the highest offset of its chunks. */
+struct delivered { struct hash terms; uint64_t tokens; };
 struct muting { struct seal_key key; uint64_t until_us; };
 
 /* ---- nodes ---- */
@@ -104,10 +106,10 @@ struct muting { struct seal_key key; uint64_t until_us; };
 enum crash_kind { CRASH_NONE, CRASH_BEFORE_COMMIT, CRASH_MID_EFFECTS };
 
 struct run {
-    bool used, cancelled, stuck, heads;
+    bool used, cancelled, stuck, heads, paused;
     struct run_id id;
     uint64_t seed, state;
-    uint32_t position, made, output_max, stop[STOP_IDS_MAX], stop_count;
+    uint32_t position, made, allowed, output_max, stop[STOP_IDS_MAX], stop_count;
 };
 
 struct sim_node {
@@ -138,6 +140,8 @@ struct sim_node {
     size_t runs_count;
     struct hash *acknowledged;                             /* receipts this node has named to anybody */
     size_t acknowledged_count, acknowledged_room;
+    struct delivered *delivered;                           /* of all its lives, in order of first chunk */
+    size_t delivered_count, delivered_room;
     struct bytes *spoken;                                  /* VICE_REPLAY: frames to say again */
     size_t spoken_count;
     uint64_t victim;                                       /* whom the noise goes to at present */
@@ -226,7 +230,8 @@ void net_free(struct sim *s);
 
 /* ---- engine.c ---- */
 void engine_start(struct sim *s, struct sim_node *n, const struct agent_effect *e);
-void engine_cancel(struct sim_node *n, struct run_id run);
+void engine_allow(struct sim *s, struct sim_node *n, struct run_id run, uint32_t allowed);
+void engine_cancel(struct sim *s, struct sim_node *n, struct run_id run);
 void engine_step(struct sim *s, struct sim_node *n, size_t run);
 
 /* ---- clients.c ---- */
