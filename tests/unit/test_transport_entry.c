@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <netdb.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -27,7 +28,7 @@ static void pump_node(void *ctx) { rig_run(ctx, 2); }
 
 /* In the place of the C library's, for libzmq as well: one name takes long to look up. */
 enum { SLOW_NAME_MS = 1500 };
-static volatile int slow_lookups;
+static atomic_int slow_lookups;
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out)
 {
     int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
