@@ -5,6 +5,27 @@
 
 #include "tests/ledger_rig.h"
 
+/* A job that was delivered and never signed for, and what the clock makes of it. */
+static enum err unsigned_story(struct party *r, struct party *p, uint64_t n)
+{
+    struct rig_job j;
+    uint32_t count;
+    struct wall later = { rig_now.ms + UNSIGNED_KEEP_MS + IDLE_KEEP_MS };
+    rig_job_init(&j, r, p, n);
+    enum err e = rig_job_begin(&j, r, p);
+    if (e == OK)
+        e = ledger_delivery_end(&p->ledger, &j.hash, 50, OUTCOME_FAILED, SIDE_REQUESTER, REASON_NO_ACK, rig_now);
+    if (e == OK)
+        e = store_commit(p->store);
+    if (e == OK)
+        e = ledger_unsigned_release(&p->ledger, later, 10, &count);
+    if (e == OK)
+        e = store_commit(p->store);
+    if (e == OK)
+        e = ledger_idle_prune(&p->ledger, later, 10, &count);
+    return e == OK ? store_commit(p->store) : e;
+}
+
 /* One job with everything a ledger writes: claims, notes, receipt, opening, bundle. */
 static enum err whole_story(struct party *r, struct party *p, uint64_t n)
 {
@@ -27,6 +48,8 @@ static enum err whole_story(struct party *r, struct party *p, uint64_t n)
     uint32_t gone;
     if (e == OK)
         e = ledger_openings_purge(&r->ledger, (struct wall){ 200 }, 10, &gone);
+    if (e == OK)
+        e = unsigned_story(r, p, n + 100);
     return e == OK ? store_commit(r->store) : e;
 }
 
