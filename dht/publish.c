@@ -5,6 +5,8 @@
  */
 #include "dht/overlay_state.h"
 
+enum { CERT_MARGIN_S = 60 };
+
 static const struct hash zero_hash;
 
 static void begin(struct overlay *o, struct publication *p)
@@ -14,13 +16,29 @@ static void begin(struct overlay *o, struct publication *p)
     overlay_wake(o, o->now);
 }
 
+/* Peers take a certificate that has run out for a malformed message: a minute before, for clocks that are ahead, this node goes on
+ * without it, in its record and in its adverts. */
+static void drop_certificate(struct overlay *o)
+{
+    uint64_t ends_s = o->own.cert.not_after_s, wall_s = overlay_wall(o).ms / 1000;
+    if (o->own.has_cert && ends_s < wall_s + CERT_MARGIN_S) {
+        o->own.has_cert = false;
+        for (size_t i = 0; i < OWN_ADVERTS_MAX; i++)
+            if (o->adverts[i].used && o->adverts[i].advert.slots > 0)
+                o->adverts[i].resign_at = o->now;
+    }
+    if (o->own.has_cert && ends_s - wall_s - CERT_MARGIN_S < RECORD_REFRESH_MS / 1000)
+        o->resign_at = mono_min(o->resign_at, mono_add_ms(o->now, (ends_s - wall_s - CERT_MARGIN_S + 1) * 1000));
+}
+
 void publish_sign_record(struct overlay *o)
 {
+    o->resign_at = mono_add_ms(o->now, RECORD_REFRESH_MS);
+    drop_certificate(o);
     o->own.seq = overlay_next_seq(o);
     o->own.issued_at_s = overlay_wall(o).ms / 1000;
     record_sign(o->key, &o->own);
     o->own_signed_at = o->now;
-    o->resign_at = mono_add_ms(o->now, RECORD_REFRESH_MS);
     begin(o, &o->own_spread);
 }
 

@@ -113,11 +113,21 @@ static enum err gather_opening(struct ledger *l, const struct job *j, struct gat
     return OK;
 }
 
+/* ERR_NOT_FOUND also for one that had run out when the terms were signed. */
+static enum err cert_at(struct ledger *l, const struct pubkey *node, uint64_t stated_s, struct cert *out)
+{
+    enum err e = ledger_cert_find(l, node, out);
+    return e == OK && out->not_after_s < stated_s ? ERR_NOT_FOUND : e;
+}
+
 static enum err gather_certs(struct ledger *l, const struct job *j, struct bundle *b)
 {
+    struct terms t;
+    if (terms_decode(b->terms.body, &t) != OK)
+        return ERR_CORRUPT;
     const struct pubkey *requester = j->role == SIDE_REQUESTER ? &l->self : &j->peer;
     const struct pubkey *provider = j->role == SIDE_REQUESTER ? &j->peer : &l->self;
-    enum err r = ledger_cert_find(l, requester, &b->requester_cert), p = ledger_cert_find(l, provider, &b->provider_cert);
+    enum err r = cert_at(l, requester, t.stated_s, &b->requester_cert), p = cert_at(l, provider, t.stated_s, &b->provider_cert);
     b->has_requester_cert = r == OK;
     b->has_provider_cert = p == OK;
     return r != OK && r != ERR_NOT_FOUND ? r : p == ERR_NOT_FOUND ? OK : p;

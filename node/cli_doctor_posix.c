@@ -39,6 +39,25 @@ static void say(struct doctor *d, enum verdict v, const char *check, const char 
         printf("%-14s %s%-8s%s %s\n", check, v == GOOD ? cli_green(d->c) : v == BAD ? cli_red(d->c) : cli_bold(d->c), words[v], cli_plain(d->c), text);
 }
 
+static void check_certificate(struct doctor *d, const struct identity_glance *g)
+{
+    struct wall now = { (uint64_t)time(NULL) * 1000 };
+    char until[24];
+    if (!g->has_cert)
+        return;
+    enum err e = cert_verify(&g->cert, &g->net, &g->node, now);
+    int64_t days = identity_cert_days_left(&g->cert, now);
+    cli_format_time((struct wall){ g->cert.not_after_s * 1000 }, until);
+    if (e == ERR_EXPIRED)
+        say(d, BAD, "certificate", "ran out at %s, so the node has no owner; `tally key renew`, then restart tallyd", until);
+    else if (e != OK)
+        say(d, BAD, "certificate", "%s", err_text(e));
+    else if (days < IDENTITY_CERT_WARN_DAYS)
+        say(d, WARNING, "certificate", "runs out in %d days, at %s; `tally key renew`, then restart tallyd", (int)days, until);
+    else
+        say(d, GOOD, "certificate", "the owner's certificate holds until %s", until);
+}
+
 static void check_files(struct doctor *d, struct identity_glance *g, bool *has_identity)
 {
     struct stat st;
@@ -52,10 +71,7 @@ static void check_files(struct doctor *d, struct identity_glance *g, bool *has_i
     say(d, GOOD, "identity", "keys and proof of work are there");
     if (stat(d->c->data_dir, &st) == 0 && (st.st_mode & 077))
         say(d, WARNING, "data folder", "%s is open to others (mode %03o); chmod 700", d->c->data_dir, st.st_mode & 0777);
-    if (g->has_cert) {
-        enum err cert = cert_verify(&g->cert, &g->net, &g->node, (struct wall){ (uint64_t)time(NULL) * 1000 });
-        say(d, cert == OK ? GOOD : BAD, "certificate", "%s", cert == OK ? "the owner's certificate holds" : err_text(cert));
-    }
+    check_certificate(d, g);
 }
 
 static void check_ledger(struct doctor *d)

@@ -184,6 +184,10 @@ static int change_passphrase(struct cli *c)
 int cmd_key(struct cli *c)
 {
     const char *what = c->argc > 1 ? c->argv[1] : "show";
+    if (strcmp(what, "renew") == 0)
+        return key_renew(c);
+    if (strcmp(what, "certify") == 0)
+        return key_certify(c);
     if (c->argc > 2 && strcmp(what, "passwd") != 0)
         return cli_fail(EXIT_USAGE, "what is \"%s\"?", c->argv[2]);
     if (strcmp(what, "show") == 0)
@@ -192,5 +196,5 @@ int cmd_key(struct cli *c)
         return show_bootstrap(c);
     if (strcmp(what, "passwd") == 0)
         return change_passphrase(c);
-    return cli_fail(EXIT_USAGE, "what is \"tally key %s\"? show, bootstrap or passwd", what);
+    return cli_fail(EXIT_USAGE, "what is \"tally key %s\"? show, bootstrap, passwd, renew or certify", what);
 }

@@ -155,52 +155,74 @@ static enum err pow_ensure(const char *dir, const struct pubkey *node, const str
     return write_file(path, bytes_of(text, (size_t)n), why);
 }
 
-static enum err cert_ensure(const char *dir, const struct secret_key *owner, const struct net_id *net, const struct pubkey *node,
-                            struct fault *why)
+enum err identity_certify(const char *owner_key, const char *passphrase, const struct net_id *net, const struct pubkey *node, uint64_t days,
+                          struct cert *out, struct fault *why)
 {
-    char path[PATH_CHARS];
+    struct key_seed seed;
+    struct secret_key owner;
+    struct pubkey owner_public;
+    enum err e = keyfile_load(owner_key, passphrase, &seed);
+    if (e != OK)
+        return fault_set(why, e, "%s: %s", owner_key, err_text(e));
+    key_from_seed(&seed, &owner, &owner_public);
+    cert_issue(&owner, net, node, (uint64_t)time(NULL) + days * 86400, out);
+    key_fini(&owner);
+    sodium_memzero(&seed, sizeof seed);
+    return OK;
+}
+
+enum err identity_cert_write(const char *path, const struct cert *c, struct fault *why)
+{
     uint8_t buf[CERT_BYTES_MAX];
-    size_t len;
-    struct cert c;
     struct writer w;
     struct bytes b;
-    path_in(path, dir, "owner.cert");
-    if (read_file(path, buf, sizeof buf, &len) == OK)
-        return OK;
-    cert_issue(owner, net, node, (uint64_t)time(NULL) + (uint64_t)IDENTITY_CERT_DAYS * 86400, &c);
     writer_init(&w, buf, sizeof buf);
-    cert_write(&w, &c);
+    cert_write(&w, c);
     enum err e = writer_finish(&w, &b);
     return e == OK ? write_file(path, b, why) : e;
+}
+
+int64_t identity_cert_days_left(const struct cert *c, struct wall now)
+{
+    uint64_t now_s = now.ms / 1000;
+    if (c->not_after_s < now_s)
+        return -1 - (int64_t)((now_s - c->not_after_s) / 86400);
+    uint64_t days = (c->not_after_s - now_s) / 86400;
+    return days > INT32_MAX ? INT32_MAX : (int64_t)days;
+}
+
+static enum err cert_ensure(const char *dir, const char *passphrase, const struct net_id *net, const struct pubkey *node, struct fault *why)
+{
+    char owner_key[PATH_CHARS], path[PATH_CHARS];
+    struct cert c;
+    path_in(owner_key, dir, "owner.key");
+    path_in(path, dir, "owner.cert");
+    if (is_there(dir, "owner.cert"))
+        return OK;
+    enum err e = identity_certify(owner_key, passphrase, net, node, IDENTITY_CERT_DAYS, &c, why);
+    return e == OK ? identity_cert_write(path, &c, why) : e;
 }
 
 enum err identity_create(const char *data_dir, const struct net_id *net, unsigned pow_bits, const char *passphrase,
                          void (*progress)(void *, uint64_t), void *ctx, struct fault *why)
 {
-    struct key_seed owner_seed, node_seed, transport_seed;
-    struct secret_key owner, node;
-    struct pubkey owner_public, node_public;
+    struct key_seed seed;
+    struct secret_key node;
+    struct pubkey node_public;
     enum err e = folder_create(data_dir, why);
-    if (e != OK)
-        return e;
-    if ((e = seed_ensure(data_dir, "owner.key", passphrase, &owner_seed, why)) != OK ||
-        (e = seed_ensure(data_dir, "node.key", passphrase, &node_seed, why)) != OK ||
-        (e = seed_ensure(data_dir, "transport.key", passphrase, &transport_seed, why)) != OK) {
-        sodium_memzero(&owner_seed, sizeof owner_seed);
-        sodium_memzero(&node_seed, sizeof node_seed);
-        return e;
-    }
-    key_from_seed(&owner_seed, &owner, &owner_public);
-    key_from_seed(&node_seed, &node, &node_public);
-    e = pow_ensure(data_dir, &node_public, net, pow_bits, progress, ctx, why);
+    if (e == OK && !is_there(data_dir, "owner.cert"))      /* else the owner key may be kept elsewhere: no second owner */
+        e = seed_ensure(data_dir, "owner.key", passphrase, &seed, why);
     if (e == OK)
-        e = cert_ensure(data_dir, &owner, net, &node_public, why);
-    key_fini(&owner);
-    key_fini(&node);
-    sodium_memzero(&owner_seed, sizeof owner_seed);
-    sodium_memzero(&node_seed, sizeof node_seed);
-    sodium_memzero(&transport_seed, sizeof transport_seed);
-    return e;
+        e = seed_ensure(data_dir, "transport.key", passphrase, &seed, why);
+    if (e == OK)
+        e = seed_ensure(data_dir, "node.key", passphrase, &seed, why);
+    if (e == OK) {
+        key_from_seed(&seed, &node, &node_public);
+        key_fini(&node);
+        e = pow_ensure(data_dir, &node_public, net, pow_bits, progress, ctx, why);
+    }
+    sodium_memzero(&seed, sizeof seed);
+    return e == OK ? cert_ensure(data_dir, passphrase, net, &node_public, why) : e;
 }
 
 static enum err cert_load(const char *path, const struct net_id *net, struct identity *id, struct fault *why)
@@ -219,6 +241,11 @@ static enum err cert_load(const char *path, const struct net_id *net, struct ide
     e = reader_finish(&r);
     if (e == OK)
         e = cert_verify(&id->cert, net, &id->node_public, (struct wall){ (uint64_t)time(NULL) * 1000 });
+    id->cert_expired = e == ERR_EXPIRED;
+    if (id->cert_expired) {                            /* a node without an owner is better than none */
+        id->has_cert = false;
+        return OK;
+    }
     if (e != OK)
         return fault_set(why, e, "%s: %s", path, err_text(e));
     id->owner_public = id->cert.owner;
@@ -252,6 +279,22 @@ enum err identity_load(const char *data_dir, const struct net_id *net, const cha
     return e;
 }
 
+/* Looked at where it costs nothing: a key file without a passphrase. A locked one is compared when the node starts. */
+static bool is_of_another_node(const char *dir, const struct pubkey *certified)
+{
+    char path[PATH_CHARS];
+    struct key_seed seed;
+    struct secret_key key;
+    struct pubkey node;
+    path_in(path, dir, "node.key");
+    if (keyfile_load(path, NULL, &seed) != OK)
+        return false;
+    key_from_seed(&seed, &key, &node);
+    key_fini(&key);
+    sodium_memzero(&seed, sizeof seed);
+    return !pubkey_equal(&node, certified);
+}
+
 enum err identity_glance(const char *data_dir, const char *passphrase, struct identity_glance *out, struct fault *why)
 {
     char path[PATH_CHARS];
@@ -271,6 +314,8 @@ enum err identity_glance(const char *data_dir, const char *passphrase, struct id
             return fault_set(why, ERR_CORRUPT, "%s: not a certificate", path);
         g.has_cert = true;
         g.node = g.cert.node;
+        if (is_of_another_node(data_dir, &g.node))
+            return fault_set(why, ERR_CERT, "%s: a certificate for another node key than %.160s/node.key", path, data_dir);
     } else {
         struct key_seed seed;
         struct secret_key key;

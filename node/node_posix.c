@@ -478,6 +478,21 @@ static int poll_timeout(const struct node *n)
     return at.us <= now.us ? 0 : (int)((at.us - now.us + 999) / 1000);
 }
 
+/* Once a day, from a month before it ends. */
+static void turn_certificate(struct node *n)
+{
+    enum { LOOK_MS = 24 * 3600 * 1000 };
+    struct mono now = mono_now();
+    if (!mono_reached(now, n->cert_at) || (!n->identity.has_cert && !n->identity.cert_expired))
+        return;
+    n->cert_at = mono_add_ms(now, LOOK_MS);
+    int64_t days = identity_cert_days_left(&n->identity.cert, wall_now());
+    if (days < 0)
+        log_event(LOG_WARN, "certificate.ended", "the owner's certificate has run out: this node has no owner; `tally key renew`, then restart");
+    else if (days < IDENTITY_CERT_WARN_DAYS)
+        log_event(LOG_WARN, "certificate.ends", "the owner's certificate runs out in %d days; `tally key renew`, then restart", (int)days);
+}
+
 static void turn_watchdog(struct node *n)
 {
     struct mono now = mono_now();
@@ -517,6 +532,7 @@ static void loop(struct node *n)
         peersfile_turn(n);
         node_waiting_turn(n);
         turn_watchdog(n);
+        turn_certificate(n);
         if (n->draining && (agent_drained(n->agent) || mono_reached(mono_now(), n->drain_until)))
             n->stopping = true;
     }

@@ -81,7 +81,7 @@ struct node {
     int wake_fd, signal_fd;
     struct bootstrap self;
     uint64_t watchdog_us;                              /* how often systemd hears "WATCHDOG=1"; 0: not at all */
-    struct mono watchdog_at;
+    struct mono watchdog_at, cert_at;                      /* cert_at: when the certificate is looked at again */
     struct mono started, peers_at;                         /* peers_at, peers_written: peersfile_posix.c */
     uint64_t peers_written;
     bool draining, stopping, runfile_is_ours, turn_was_full, waiting_said;

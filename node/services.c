@@ -37,7 +37,7 @@ bool services_peer_key(const struct services *s, const struct node_id *node, str
 const struct pubkey *services_peer_owner(const struct services *s, const struct node_id *node)
 {
     struct overlay_peer peer;
-    if (!overlay_peer_find(s->overlay, node, &peer) || !peer.record->has_cert)
+    if (!overlay_peer_find(s->overlay, node, &peer) || !peer.record->has_cert || peer.record->cert.not_after_s < s->wall.ms / 1000)
         return NULL;
     return &peer.record->cert.owner;
 }

@@ -57,13 +57,18 @@ const struct command commands[] = {
       "--json: verified (false with exit code 5 only), reexecuted (with --reexecute), reason (why it was not), checks, reexecution\n"
       "examples: tally verify 3f2a91bc            tally verify job.tally --reexecute --model mine.gguf\n", cmd_verify },
     { "balance", "[NODE]", "what is owed to you and by you, per node", "  NODE               only this one: the first digits of its node id or node key\n", cmd_balance },
-    { "key", "[show|bootstrap|passwd]", "this node's public keys; what to hand to others",
+    { "key", "[show|bootstrap|passwd|renew|certify]", "this node's public keys; what to hand to others",
       "  show               owner key, node key, node id (default)\n"
       "  bootstrap          the string others need to join through this node\n"
       "  passwd             set, change or remove the passphrase of the key files: asked for at the terminal, or\n"
       "    --passphrase-fd N      the present one, from descriptor N\n"
       "    --new-passphrase-fd N  the new one\n"
-      "    --remove               no passphrase any more\n", cmd_key },
+      "    --remove               no passphrase any more\n"
+      "  renew              a new certificate of the owner key for this node; the old one is warned about 30 days before it ends\n"
+      "  certify NODE_KEY   a certificate for another node of the same owner, to be copied there\n"
+      "    --out FILE             where to (default: the key's first digits and .cert)\n"
+      "    --days N               1 to 3650 (default: 365)\n"
+      "    --owner-key FILE       the owner key, if it is kept elsewhere\n", cmd_key },
     { "doctor", "", "look for what is wrong with this machine's set-up", "", cmd_doctor },
 };
 const size_t command_count = ARRAY_COUNT(commands);

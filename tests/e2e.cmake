@@ -17,7 +17,7 @@ add_executable(broken_tallyd ${CMAKE_SOURCE_DIR}/node/tallyd_main.c e2e/broken_t
 target_link_libraries(broken_tallyd PRIVATE tm_shell)
 target_link_options(broken_tallyd PRIVATE -Wl,--wrap=engine_open)
 
-foreach(script pidfile systemd operator openai_client failover cheats free_tokens crash testnets two_machines passphrase wallet cli)
+foreach(script pidfile systemd operator openai_client failover cheats free_tokens crash testnets two_machines passphrase certificates wallet cli)
   tm_script(NAME e2e_${script} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/${script}.sh LABELS e2e)
 endforeach()
 

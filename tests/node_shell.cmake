@@ -1,6 +1,7 @@
 # The shell's parts that can be tested without a network.
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 tm_test(NAME test_config SOURCES unit/test_config.c LINK tm_shell)
+tm_test(NAME test_identity SOURCES unit/test_identity.c LINK tm_shell)
 tm_test(NAME test_api SOURCES unit/test_api.c LINK tm_shell PkgConfig::JANSSON)
 tm_test(NAME test_answer_text SOURCES unit/test_answer_text.c LINK tm_shell tm_test_gguf)
 tm_test(NAME test_worker SOURCES unit/test_worker.c LINK tm_shell tm_test_gguf LABELS unit shell)

@@ -471,6 +471,12 @@ static void certificates_travel_with_the_job(void **state)
     assert_ok(bundle_check(&b, &requester.net, &r));
     assert_true(pubkey_equal(&b.provider_cert.owner, &owner.self));
     assert_ok(ledger_check(&provider.ledger, why));
+    cert_issue(&owner.key, &owner.net, &provider.self, job.terms.stated_s - 1, &c);
+    assert_ok(ledger_cert_keep(&provider.ledger, &c));     /* had run out before these terms: not theirs */
+    assert_ok(ledger_bundle(&provider.ledger, &job.hash, false, buf, CAP, &bytes));
+    assert_ok(bundle_decode(bytes, &b));
+    assert_true(!b.has_provider_cert);
+    assert_ok(bundle_check(&b, &requester.net, &r));
     c.owner_sig.b[3] ^= 1;
     assert_ok(ledger_cert_keep(&provider.ledger, &c));
     assert_err(ledger_check(&provider.ledger, why), ERR_CORRUPT);
