@@ -6,7 +6,7 @@
  *   credit      what an honest provider lends to anybody never exceeds its limit; in the end everything that ever left it is owed,
  *               pending, or counted as unsigned (the run is shorter than a day)
  *   memory      a receipt that was named to anybody is still there after each restart
- *   bounds      agent_check() after every turn (sim.c), sums of the book now and then
+ *   bounds      agent_check() after every turn (sim.c), sums of the book after every 64th write
  *   progress    in the end nobody waits, nothing is due, every probe was answered, every receipt is in both books
  *
  * Between an honest node and a cheat only the honest side's own book is held to anything.
@@ -18,7 +18,7 @@
 #include "node/job_msg.h"
 #include "tests/sim/sim.h"
 
-enum { SUMS_EVERY = 512, LISTED_NODES_MAX = 50 };
+enum { SUMS_EVERY = 64, LISTED_NODES_MAX = 50 };
 
 /* A reader's view of a node's book, also of a dead one's. */
 static struct ledger book_of(const struct sim *s, const struct sim_node *n)

@@ -213,7 +213,6 @@ struct sim *sim_open(const struct sim_options *o)
     ENSURE(s != NULL && crypto_start() == OK);
     s->options = *o;
     s->count = o->nodes;
-    s->check_every = s->count < 50 ? 1 : s->count / 10;     /* reads megabytes: each turn of a small mesh, each twentieth of 200 */
     s->net = net_id_of("sim");
     s->now = sim_ms(1000);
     rng_init(&s->rng, seed_of(s, SIZE_MAX, "world", 0));
@@ -428,8 +427,7 @@ void sim_event(struct sim *s, struct sim_node *n, const struct agent_event *e)
     if (!n->alive)
         return;
     agent_handle(n->agent, sim_mono(s, n), sim_wall(s, n), e);
-    if (++n->turns % s->check_every == 0)
-        agent_check(n->agent);
+    agent_check(n->agent);
     bool wrote = store_mem_store(n->store)->dirty;
     while (agent_next(n->agent, &list[count])) {
         if (is_free(&list[count]))

@@ -126,7 +126,7 @@ struct sim_node {
     struct rng rng[STREAM_COUNT];
     uint32_t x, y;                                         /* place, 0..1000 */
     uint64_t mono_offset_us, life, tick_us, inbound_last;
-    uint64_t spin_second, spin_count, turns;
+    uint64_t spin_second, spin_count;
     int64_t wall_offset_ms;
     struct link_map links[2];
     struct muting *muted;
@@ -179,7 +179,7 @@ struct sim {
     struct sim_options options;
     struct climate climate;
     struct net_id net;
-    uint64_t now, checks, check_every;
+    uint64_t now, checks;
     struct queue queue;
     struct rng rng;                                        /* the world's own: faults */
     struct sim_node *nodes;
