@@ -10,7 +10,7 @@ up --topology "$scratch/topology"
 dir=$scratch/state/e2e/node-01
 kill_node node-01
 rm -f "$dir/run.json"
-setsid nohup "$(dirname "$bin")/tests/cheat_free" -d "$dir" --set requester.token_deadline_ms=300 >>"$dir/log" 2>&1 </dev/null &
+setsid nohup "$(dirname "$bin")/tests/cheat_free" -d "$dir" --set requester.token_deadline_ms=1000 >>"$dir/log" 2>&1 </dev/null &
 echo $! >"$dir/pid"
 until_true 20 is_up node-01 || fail "the cheat did not start"
 sees_provider() { [ "$(tally_of node-01 models --json | json 'len(d["adverts"])')" = 1 ] && [ "$(tally_of node-01 peers --json | json 'len(d["peers"])')" = 1 ]; }
@@ -23,7 +23,7 @@ refused() { grep -q "credit limit for this requester" "$scratch/err" "$scratch/a
 
 for ask in 1 2 3 4 5 6; do
     steal "$ask" || true
-    until_true 5 idle || fail "a job of the cheat stays open"
+    until_true 20 idle || fail "a job of the cheat stays open"
     lent=$(field 'int(d["ledger"]["earned_pending_pico"]) + int(d["ledger"]["earned_pico"])')
     [ "$lent" -le $limit_pico ] || fail "$lent pico-credits were lent, the limit is $limit_pico"
     ! refused || break
