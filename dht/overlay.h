@@ -193,5 +193,7 @@ void overlay_gauges(const struct overlay *o, struct overlay_gauges *out);
 
 /* Our invariants: aborts with the one that does not hold. Cheap enough for every step of a simulation. */
 void overlay_check(const struct overlay *o);
+/* The part that an event on this link can have broken, and the bounds; cheap enough for every step. */
+void overlay_check_link(const struct overlay *o, struct link link);
 
 #endif

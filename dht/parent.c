@@ -222,6 +222,16 @@ void overlay_gauges(const struct overlay *o, struct overlay_gauges *out)
         out->adverts_own += o->adverts[i].used;
 }
 
+void overlay_check_link(const struct overlay *o, struct link link)
+{
+    peers_check_link(&o->peers, link);
+    for (size_t i = 0; i < LOOKUPS_MAX; i++)
+        if (o->searches[i].active)
+            lookup_check(&o->searches[i].walk);
+    ENSURE(o->out.count <= OUTBOX_EFFECTS_MAX);
+    ENSURE(o->out.used <= OUTBOX_BYTES_MAX);
+}
+
 void overlay_check(const struct overlay *o)
 {
     peers_check(&o->peers);

@@ -129,6 +129,26 @@ struct peer *peers_each(struct peers *p, enum peer_state state, size_t *cursor)
     return NULL;
 }
 
+static void check_slot(const struct peers *p, size_t i)
+{
+    const struct peer *a = &p->slots[i];
+    ENSURE(p->links[i] == a->link.id);
+    ENSURE((a->state == PEER_FREE) == (a->link.id == 0));
+    ENSURE(p->tags[i] == (a->state == PEER_UP ? tag_of(&a->id) : 0));
+}
+
+void peers_check_link(const struct peers *p, struct link link)
+{
+    for (size_t i = 0; i < PEER_SLOTS; i++)
+        if (p->links[i] == link.id && link.id != 0) {
+            check_slot(p, i);
+            for (size_t k = 0; k < PEER_SLOTS && p->tags[i] != 0; k++)
+                ENSURE(k == i || p->tags[k] != p->tags[i] || !node_id_equal(&p->slots[k].id, &p->slots[i].id));
+        }
+    ENSURE(p->counts[PEER_UP] <= PEERS_MAX);
+    ENSURE(p->counts[PEER_DIALLING] + p->counts[PEER_GREETING] <= DIALS_MAX);
+}
+
 void peers_check(const struct peers *p)
 {
     uint32_t counts[PEER_STATE_COUNT] = { 0 };
@@ -138,9 +158,7 @@ void peers_check(const struct peers *p)
         if (a->state == PEER_UP)
             up[counts[PEER_UP]] = i;
         counts[a->state]++;
-        ENSURE(p->links[i] == a->link.id);
-        ENSURE((a->state == PEER_FREE) == (a->link.id == 0));
-        ENSURE(p->tags[i] == (a->state == PEER_UP ? tag_of(&a->id) : 0));
+        check_slot(p, i);
     }
     for (size_t i = 0; i < counts[PEER_UP]; i++)
         for (size_t k = i + 1; k < counts[PEER_UP]; k++)

@@ -73,6 +73,7 @@ void peers_release(struct peers *p, struct peer *peer);
 /* Walks the slots in one state in order of slot; *cursor starts at 0. NULL at the end. */
 struct peer *peers_each(struct peers *p, enum peer_state state, size_t *cursor);
 static inline bool peers_has_any(const struct peers *p) { return p->counts[PEER_UP] > 0; }
+void peers_check_link(const struct peers *p, struct link link);     /* what of it is about one link */
 void peers_check(const struct peers *p);
 
 #endif

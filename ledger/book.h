@@ -24,7 +24,7 @@
  *   claim        terms hash, k            [body, requester sig, provider sig]
  *   digest       terms hash, j            32 bytes
  *   note         terms hash, side         [body, sig]
- *   evidence     role, peer, seq          [body, provider sig, requester sig or zeros]
+ *   evidence     role, peer, seq          [the other body, or its id alone; requester sig, provider sig, or zeros]; the channel is frozen
  *   secret       terms hash               purge time (8 bytes, big-endian), sealed opening
  *   secret_due   purge time, terms hash   nothing
  *   cert         node key                 a certificate as crypto/cert.h encodes it
@@ -124,6 +124,8 @@ struct book_signed {                                       /* lent by the store 
 };
 enum err book_signed_put(struct ledger *l, enum store_table t, const struct book_key *k, const struct book_signed *s) MUST_CHECK;
 enum err book_signed_get(struct ledger *l, enum store_table t, const struct book_key *k, struct book_signed *out) MUST_CHECK;
+/* Keeps the other receipt of a number that has one; a body with signatures takes the place of an id alone, never of another. */
+enum err book_evidence_keep(struct ledger *l, enum side role, const struct pubkey *peer, uint64_t seq, const struct book_signed *other) MUST_CHECK;
 bool book_sig_is_absent(const struct sig *s);
 
 /* The terms of a job, decoded. */

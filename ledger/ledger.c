@@ -156,7 +156,9 @@ enum err ledger_credit_check(struct ledger *l, const struct pubkey *requester, s
     struct ledger_totals t;
     struct pico one, all;
     *out = CREDIT_OK;
-    enum err e = book_account_load(l, requester, &a);
+    enum err e = ledger_frozen_check(l, requester);
+    if (e == OK)
+        e = book_account_load(l, requester, &a);
     if (e == OK)
         e = book_totals_load(l, &t);
     if (e != OK)

@@ -100,7 +100,8 @@ struct signed_body {                                       /* a body as it goes 
 };
 struct bytes signed_body_view(const struct signed_body *b);
 
-/* Requester: signs terms and remembers them. Once per terms: ERR_EXISTS. Checks terms_check(), net, requester == self.
+/* Requester: signs terms and remembers them. Once per terms: ERR_EXISTS. Checks terms_check(), net, requester == self. ERR_STATE: a
+ * channel with that provider is frozen.
  * label (may be NULL) is for display. out_hash names the job from now on. */
 enum err ledger_terms_sign(struct ledger *l, const struct terms *t, const char *label, struct wall now,
                            struct signed_body *out, struct hash *out_hash) MUST_CHECK;
@@ -115,7 +116,8 @@ struct credit_limits {
 /* Which limit said no, for the refusal's text. */
 enum credit_limit { CREDIT_OK, CREDIT_REQUESTER, CREDIT_NEWCOMERS };
 const char *credit_limit_text(enum credit_limit c);        /* "the credit limit for one requester"; static */
-/* Provider: would one more job that costs at most `cost` fit? Counts owed - settled + pending. OK with CREDIT_OK, ERR_CREDIT. */
+/* Provider: would one more job that costs at most `cost` fit? Counts owed - settled + pending. OK with CREDIT_OK, ERR_CREDIT,
+ * ERR_STATE (a channel with that requester is frozen). */
 enum err ledger_credit_check(struct ledger *l, const struct pubkey *requester, struct pico cost,
                              const struct credit_limits *limits, enum credit_limit *out) MUST_CHECK;
 /* What both limits would still allow for this requester. */
@@ -123,7 +125,7 @@ enum err ledger_credit_left(struct ledger *l, const struct pubkey *requester, co
                             struct pico *out) MUST_CHECK;
 
 /* Provider: accepts signed terms and signs them. ERR_SIGNATURE, ERR_NETWORK, ERR_KEY (not us as provider), ERR_CREDIT
- * (*limit says which), ERR_EXISTS (known terms; sign nothing twice), or what terms_decode() said. Prices, model and times
+ * (*limit says which), ERR_STATE (a channel with it is frozen), ERR_EXISTS (known terms; sign nothing twice), or what terms_decode() said. Prices, model and times
  * are the caller's to judge first. */
 enum err ledger_terms_accept(struct ledger *l, struct bytes body, const struct sig *requester_sig, const char *label,
                              const struct credit_limits *limits, struct wall now, enum credit_limit *limit,
@@ -160,19 +162,21 @@ enum err ledger_idle_prune(struct ledger *l, struct wall now, uint32_t max, uint
 /* ---- channel receipts --------------------------------------------------------------------------------------------- */
 
 /* Provider: the receipt to send to this requester now: the half-signed one again if there is one, else the next due job's,
- * stored before its signature is returned. ERR_NOT_FOUND: nothing is due. */
+ * stored before its signature is returned. ERR_NOT_FOUND: nothing is due. ERR_STATE: the channel is frozen. */
 enum err ledger_receipt_propose(struct ledger *l, const struct pubkey *requester, struct signed_body *out,
                                 struct hash *out_terms) MUST_CHECK;
 /* Requester: checks everything, stores, co-signs. The identical body again gives the identical answer. ERR_CHAIN (not the
  * next number: resync), ERR_MISMATCH, ERR_SIGNATURE, ERR_NOT_FOUND (unknown job), ERR_REPLAY (the job already has a receipt),
- * ERR_EQUIVOCATION (another body under a number that has one; kept as evidence). */
+ * ERR_EQUIVOCATION (another body under a number that has one; kept as evidence, and the channel is frozen), ERR_STATE (it is
+ * frozen; only what was signed before is answered). */
 enum err ledger_receipt_cosign(struct ledger *l, struct bytes body, const struct sig *provider_sig, struct wall now,
                                struct sig *out, struct hash *out_id) MUST_CHECK;
 /* Provider: the requester's signature came for receipt `id`. OK again if it is already complete. */
 enum err ledger_receipt_complete(struct ledger *l, const struct pubkey *requester, const struct hash *id,
                                  const struct sig *requester_sig, struct wall now) MUST_CHECK;
 
-/* The next peer (in key order, after *cursor; zeros at first) to whom ledger_receipt_propose() has something to say.
+/* The next peer (in key order, after *cursor; zeros at first) to whom ledger_receipt_propose() has something to say; nobody with
+ * whom a channel is frozen.
  * ERR_NOT_FOUND at the end. */
 enum err ledger_due_next(struct ledger *l, struct pubkey *cursor) MUST_CHECK;
 
@@ -199,9 +203,28 @@ enum resync {
 enum err ledger_resync(struct ledger *l, enum side role, const struct pubkey *peer, uint64_t peer_seq,
                        const struct hash *peer_head, enum resync *out) MUST_CHECK;
 /* A co-signed receipt that the peer kept and we lost: our own signature on it must verify and it must be the next number.
- * Works without the job's record. ERR_SIGNATURE, ERR_CHAIN, ERR_EQUIVOCATION. */
+ * Works without the job's record. Another receipt under a number that has one needs the peer's signature alone to be evidence against
+ * it. ERR_SIGNATURE, ERR_CHAIN, ERR_EQUIVOCATION, ERR_STATE (frozen). */
 enum err ledger_receipt_adopt(struct ledger *l, enum side role, const struct pubkey *peer, struct bytes body,
                               const struct sig *requester_sig, const struct sig *provider_sig, struct wall now) MUST_CHECK;
+
+/* ---- frozen channels (PROTO 7.9) ---- */
+
+/* The peer says that it holds receipt `other` under a number of ours: nothing more is signed with this peer, in either role, for ever.
+ * *out_new false: it was frozen before. */
+enum err ledger_freeze(struct ledger *l, enum side role, const struct pubkey *peer, uint64_t seq, const struct hash *other,
+                       bool *out_new) MUST_CHECK;
+/* ERR_STATE if one of the two channels with this peer is frozen, else OK. */
+enum err ledger_frozen_check(struct ledger *l, const struct pubkey *peer) MUST_CHECK;
+
+struct evidence {                                          /* what stands against our own receipt of that number */
+    uint64_t seq;
+    struct hash other;                                     /* its id */
+    struct bytes body;                                     /* lent by the store; empty: the peer has only named it */
+    struct sig requester_sig, provider_sig;                /* zeros where absent */
+};
+/* The first piece from number `seq` on. ERR_NOT_FOUND: the channel in which we have `role` is not frozen (there). */
+enum err ledger_evidence_at(struct ledger *l, enum side role, const struct pubkey *peer, uint64_t seq, struct evidence *out) MUST_CHECK;
 
 /* ---- reading: wallet, status, verification ------------------------------------------------------------------------- */
 
@@ -284,8 +307,10 @@ enum err ledger_bundle(struct ledger *l, const struct hash *terms, bool with_ope
 /* Reads everything and recomputes everything: invariants 1 to 8 and every signature of ours and theirs. For doctor, tests and
  * the simulator. OK, or ERR_CORRUPT with a sentence in out. */
 enum err ledger_check(struct ledger *l, char out_why[160]) MUST_CHECK;
-/* The part of it that verifies no signature and walks no receipt: jobs, channels, accounts, totals. Cheap enough for
- * every step. */
+/* The part of it that verifies no signature and walks no receipt: jobs, channels, accounts, totals. */
 enum err ledger_check_sums(struct ledger *l, char out_why[160]) MUST_CHECK;
+/* The part of that which is about one peer: its account against the heads of its two channels, and their newest receipts. Cheap
+ * enough for every step. */
+enum err ledger_check_peer(struct ledger *l, const struct pubkey *peer, char out_why[160]) MUST_CHECK;
 
 #endif

@@ -77,7 +77,9 @@ enum err ledger_receipt_propose(struct ledger *l, const struct pubkey *requester
 {
     ENSURE(l->key != NULL);
     struct channel c;
-    enum err e = book_channel_load(l, SIDE_PROVIDER, requester, &c);
+    enum err e = ledger_frozen_check(l, requester);
+    if (e == OK)
+        e = book_channel_load(l, SIDE_PROVIDER, requester, &c);
     if (e == OK && c.half_len > 0)
         return sign_half(l, requester, out, out_terms);
     struct hash terms;
@@ -126,7 +128,7 @@ enum err ledger_receipt_complete(struct ledger *l, const struct pubkey *requeste
     return book_receipt_append(l, &c, &r, &s, &j, now);
 }
 
-enum err ledger_due_next(struct ledger *l, struct pubkey *cursor)
+static enum err due_next(struct ledger *l, struct pubkey *cursor)
 {
     struct book_key last = book_key_peer_number(cursor, UINT64_MAX), from = book_key_after(&last);
     struct bytes key, value;
@@ -139,17 +141,34 @@ enum err ledger_due_next(struct ledger *l, struct pubkey *cursor)
     return OK;
 }
 
+enum err ledger_due_next(struct ledger *l, struct pubkey *cursor)
+{
+    struct pubkey at = *cursor;
+    for (;;) {
+        enum err e = due_next(l, &at);
+        if (e == OK)
+            e = ledger_frozen_check(l, &at);
+        if (e == ERR_STATE)
+            continue;
+        if (e == OK)
+            *cursor = at;
+        return e;
+    }
+}
+
 /* ---- requester ---- */
 
-/* Two bodies under one number: the other one is proof of it and is kept. */
+/* Two bodies under one number: the other one is proof of it and is kept, which freezes the channel. NULL: a signature that is not
+ * there, or does not verify. */
 static enum err keep_evidence(struct ledger *l, const struct channel *c, uint64_t seq, struct bytes body,
                               const struct sig *provider_sig, const struct sig *requester_sig)
 {
-    struct book_key k = book_key_channel_seq(c->role, &c->peer, seq);
-    struct book_signed s = { .body = body, .provider_sig = *provider_sig };
+    struct book_signed s = { .body = body };
+    if (provider_sig)
+        s.provider_sig = *provider_sig;
     if (requester_sig)
         s.requester_sig = *requester_sig;
-    enum err e = book_signed_put(l, STORE_EVIDENCE, &k, &s);
+    enum err e = book_evidence_keep(l, c->role, &c->peer, seq, &s);
     return e == OK ? ERR_EQUIVOCATION : e;
 }
 
@@ -182,9 +201,12 @@ static enum err check_rests_on_claim(struct ledger *l, const struct receipt *r, 
 static enum err cosign_next(struct ledger *l, struct channel *c, const struct receipt *r, const struct terms *t, struct job *j,
                             struct bytes body, const struct sig *provider_sig, struct wall now, struct sig *out)
 {
+    enum err e = ledger_frozen_check(l, &c->peer);
+    if (e != OK)
+        return e;
     if (!hash_is_zero(&j->receipt))
         return ERR_REPLAY;
-    enum err e = book_channel_link(c, r);
+    e = book_channel_link(c, r);
     if (e == OK)
         e = check_rests_on_claim(l, r, t);
     if (e != OK)
@@ -307,13 +329,30 @@ static enum err job_behind(struct ledger *l, const struct receipt *r, enum side 
     return hash_is_zero(&j->receipt) ? OK : ERR_REPLAY;
 }
 
-static enum err verify_both(struct ledger *l, const struct receipt *r, enum side role, const struct pubkey *peer,
-                            const struct book_signed *s)
+/* The peer's signature must hold; *ours says whether our own does. */
+static enum err verify_peer(struct ledger *l, const struct receipt *r, enum side role, const struct pubkey *peer,
+                            const struct book_signed *s, bool *ours)
 {
-    const struct pubkey *requester = role == SIDE_REQUESTER ? &l->self : peer;
-    const struct pubkey *provider = role == SIDE_REQUESTER ? peer : &l->self;
-    enum err e = receipt_verify(r, requester, SIDE_REQUESTER, s->body, &s->requester_sig);
-    return e == OK ? receipt_verify(r, provider, SIDE_PROVIDER, s->body, &s->provider_sig) : e;
+    enum side other = role == SIDE_REQUESTER ? SIDE_PROVIDER : SIDE_REQUESTER;
+    const struct sig *own = role == SIDE_REQUESTER ? &s->requester_sig : &s->provider_sig;
+    *ours = receipt_verify(r, &l->self, role, s->body, own) == OK;
+    return receipt_verify(r, peer, other, s->body, role == SIDE_REQUESTER ? &s->provider_sig : &s->requester_sig);
+}
+
+/* A number that has a receipt, or our half of one: the same body is old news, another one is evidence. */
+static enum err adopt_known(struct ledger *l, const struct channel *c, const struct receipt *r, const struct book_signed *s, bool ours)
+{
+    struct receipt_view v;
+    bool half = r->seq > c->seq;
+    enum err e = half ? OK : ledger_receipt_at(l, c->role, &c->peer, r->seq, &v);
+    if (e != OK)
+        return e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
+    if (bytes_equal(s->body, half ? bytes_of(c->half, c->half_len) : v.body))
+        return ours ? OK : ERR_SIGNATURE;
+    if (half && !ours)
+        return ERR_SIGNATURE;                              /* the peer has signed nothing yet that this could contradict */
+    bool requester = c->role == SIDE_REQUESTER;
+    return keep_evidence(l, c, r->seq, s->body, requester || ours ? &s->provider_sig : NULL, !requester || ours ? &s->requester_sig : NULL);
 }
 
 enum err ledger_receipt_adopt(struct ledger *l, enum side role, const struct pubkey *peer, struct bytes body,
@@ -322,7 +361,7 @@ enum err ledger_receipt_adopt(struct ledger *l, enum side role, const struct pub
     struct receipt r;
     struct channel c;
     struct job j;
-    bool known;
+    bool known, ours;
     struct book_signed s = { .body = body, .requester_sig = *requester_sig, .provider_sig = *provider_sig };
     enum err e = receipt_decode(body, &r);
     if (e != OK)
@@ -330,19 +369,19 @@ enum err ledger_receipt_adopt(struct ledger *l, enum side role, const struct pub
     struct hash id = book_channel_id(l, role, peer);
     if (!net_id_equal(&r.net, &l->net) || !hash_equal(&r.channel, &id))
         return ERR_MISMATCH;
-    e = verify_both(l, &r, role, peer, &s);
+    e = verify_peer(l, &r, role, peer, &s, &ours);
     if (e == OK)
         e = book_channel_load(l, role, peer, &c);
     if (e != OK)
         return e;
-    if (r.seq <= c.seq) {
-        struct sig again;
-        struct hash same;
-        return answer_again(l, &c, &r, body, provider_sig, &again, &same);
-    }
-    if (c.half_len > 0 && r.seq == c.seq + 1 && !bytes_equal(body, bytes_of(c.half, c.half_len)))
-        return keep_evidence(l, &c, r.seq, body, provider_sig, requester_sig);
-    e = book_channel_link(&c, &r);
+    bool half = c.half_len > 0 && r.seq == c.seq + 1 && !bytes_equal(body, bytes_of(c.half, c.half_len));
+    if (r.seq <= c.seq || half)
+        return adopt_known(l, &c, &r, &s, ours);
+    if (!ours)
+        return ERR_SIGNATURE;
+    e = ledger_frozen_check(l, peer);
+    if (e == OK)
+        e = book_channel_link(&c, &r);
     if (e == OK)
         e = job_behind(l, &r, role, peer, &j, &known);
     return e == OK ? book_receipt_append(l, &c, &r, &s, known ? &j : NULL, now) : e;

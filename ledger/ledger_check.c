@@ -342,3 +342,13 @@ enum err ledger_check_sums(struct ledger *l, char out_why[160])
     }
     return explain(e, out_why);
 }
+
+enum err ledger_check_peer(struct ledger *l, const struct pubkey *peer, char out_why[160])
+{
+    struct account a;
+    out_why[0] = '\0';
+    enum err e = ledger_account(l, peer, &a);
+    if (e == OK)
+        e = check_channel(l, SIDE_PROVIDER, &a, out_why);
+    return explain(e == OK ? check_channel(l, SIDE_REQUESTER, &a, out_why) : e, out_why);
+}

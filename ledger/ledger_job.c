@@ -71,7 +71,9 @@ enum err ledger_terms_sign(struct ledger *l, const struct terms *t, const char *
     if (!pubkey_equal(&t->requester, &l->self))
         return ERR_KEY;
     struct bytes body;
-    enum err e = terms_encode(t, out->buf, &body);
+    enum err e = ledger_frozen_check(l, &t->provider);
+    if (e == OK)
+        e = terms_encode(t, out->buf, &body);
     if (e != OK)
         return e;
     struct book_signed s = { .body = body };

@@ -413,6 +413,14 @@ uint32_t agent_offers(const struct agent *a, struct mono now, struct offer_view 
     return provider_offers(&a->provider, now, out, max);
 }
 
+void agent_check_step(const struct agent *a, struct link link)
+{
+    overlay_check_link(a->s.overlay, link);
+    requester_check(&a->requester);
+    provider_check(&a->provider);
+    ENSURE(a->effects.count <= EFFECTS_MAX && a->effects.used <= EFFECTS_ARENA_BYTES);
+}
+
 void agent_check(const struct agent *a)
 {
     overlay_check(a->s.overlay);

@@ -72,5 +72,7 @@ uint32_t agent_offers(const struct agent *a, struct mono now, struct offer_view 
 
 /* Asserts the invariants of every machine inside (ENSURE). Called by the simulator after each step. */
 void agent_check(const struct agent *a);
+/* The part that an event on this link (id 0: on none) can have broken: jobs, bounds, the link's peer. Cheap enough for every step. */
+void agent_check_step(const struct agent *a, struct link link);
 
 #endif

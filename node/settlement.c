@@ -47,8 +47,8 @@ void settlement_propose(struct settlement *t, const struct pubkey *requester)
         return;
     }
     enum err e = ledger_receipt_propose(s->ledger, requester, &receipt, &terms);
-    if (e == ERR_NOT_FOUND)
-        return;
+    if (e == ERR_NOT_FOUND || e == ERR_STATE)
+        return;                                            /* nothing is due, or the channel is frozen */
     if (e) {
         log_failure(s, "receipt.propose", &node, e);
         return;
@@ -130,20 +130,40 @@ enum err settlement_kept(struct settlement *t, const struct node_id *from, struc
     return e == ERR_SIGNATURE ? e : OK;                    /* known, or its receipt is proposed already */
 }
 
-/* Complete receipts from peer_seq + 1 on, a bounded number at a time. */
-static void send_missing(struct services *s, enum side side, const struct node_id *node, const struct pubkey *peer, uint64_t peer_seq)
+/* At most `count` complete receipts from number `first` on; the last of RESYNC_RECEIPTS_MAX says that there may be more. */
+static void send_receipts(struct services *s, enum side side, const struct node_id *node, const struct pubkey *peer, uint64_t first,
+                          uint64_t count)
 {
     struct receipt_view v;
-    for (uint64_t seq = peer_seq + 1; ledger_receipt_at(s->ledger, side, peer, seq, &v) == OK; seq++) {
+    for (uint64_t seq = first; seq < first + count && ledger_receipt_at(s->ledger, side, peer, seq, &v) == OK; seq++) {
         struct adopt_msg m = { .side = side, .body = v.body, .requester_sig = v.requester_sig, .provider_sig = v.provider_sig,
-                               .more = seq == peer_seq + RESYNC_RECEIPTS_MAX };
+                               .more = seq == first + RESYNC_RECEIPTS_MAX - 1 };
         uint8_t buf[ADOPT_BYTES_MAX];
         struct bytes body;
         ENSURE(adopt_msg_encode(&m, buf, sizeof buf, &body) == OK);
         services_send(s, node, MSG_RESYNC_OK, body);
-        if (m.more)
-            break;
     }
+}
+
+static void log_conflict(struct services *s, const struct node_id *node, uint64_t seq)
+{
+    effects_log(s->out, LOG_ERROR, "channel.conflict", "node %s holds another receipt %llu of our channel; nothing more is signed with it",
+                short_name(&node->h).text, (unsigned long long)seq);
+}
+
+/* PROTO 7.9. Both sides show what they have under that number, so that each holds both. */
+static void freeze(struct services *s, enum side side, const struct node_id *node, const struct pubkey *peer, uint64_t seq,
+                   const struct hash *other)
+{
+    bool is_new;
+    enum err e = ledger_freeze(s->ledger, side, peer, seq, other, &is_new);
+    if (e) {
+        log_failure(s, "channel.freeze", node, e);
+        return;
+    }
+    if (is_new)
+        log_conflict(s, node, seq);
+    send_receipts(s, side, node, peer, seq, 1);
 }
 
 static void compare(struct settlement *t, enum side side, const struct node_id *node, const struct pubkey *peer, uint64_t peer_seq,
@@ -164,11 +184,10 @@ static void compare(struct settlement *t, enum side side, const struct node_id *
         settlement_propose(t, peer);
         break;
     case RESYNC_SEND:
-        send_missing(s, side, node, peer, peer_seq);
+        send_receipts(s, side, node, peer, peer_seq + 1, RESYNC_RECEIPTS_MAX);
         break;
     case RESYNC_CONFLICT:
-        effects_log(s->out, LOG_ERROR, "channel.conflict", "node %s holds another receipt %llu of our channel", short_name(&node->h).text,
-                   (unsigned long long)peer_seq);
+        freeze(s, side, node, peer, peer_seq, peer_head);
         break;
     }
 }
@@ -201,6 +220,8 @@ enum err settlement_resync_ok(struct settlement *t, const struct node_id *from, 
     e = ledger_receipt_adopt(s->ledger, ours, &peer, m.body, &m.requester_sig, &m.provider_sig, s->wall);
     if (e == ERR_CHAIN)
         return OK;                                         /* had it already, or asked twice */
+    if (e == ERR_EQUIVOCATION)
+        log_failure(s, "channel.evidence", from, e);
     if (e)
         return e == ERR_SIGNATURE || e == ERR_EQUIVOCATION ? e : OK;
     if (m.more)
@@ -242,6 +263,8 @@ enum err settlement_receipt(struct settlement *t, const struct node_id *from, st
     e = ledger_receipt_cosign(s->ledger, m.body, &m.sig, s->wall, &sig, out_id);
     if (e) {
         log_failure(s, "receipt.refused", from, e);
+        if (e == ERR_EQUIVOCATION)
+            log_conflict(s, from, r.seq);
         if (e == ERR_CHAIN)
             send_resync(s, from, &peer);
         return e == ERR_SIGNATURE || e == ERR_MISMATCH || e == ERR_EQUIVOCATION ? e : OK;

@@ -33,7 +33,7 @@ static struct decline judge_credit(struct provider *p, const struct offer *o, co
         e = ledger_credit_check(s->ledger, &o->requester, cost, &limits, &which);
     if (e == OK)
         return d;
-    d.reason = DECLINE_FAILED;
+    d.reason = e == ERR_STATE ? DECLINE_CHANNEL : DECLINE_FAILED;
     if (e == ERR_CREDIT) {
         d.reason = which == CREDIT_NEWCOMERS ? DECLINE_CREDIT_NEWCOMERS : DECLINE_CREDIT_REQUESTER;
         d.limit = which == CREDIT_NEWCOMERS ? limits.newcomers.v : limits.per_requester.v;

@@ -520,6 +520,82 @@ static void a_cheating_requester_gets_the_window(void **state)
     }
 }
 
+/* ---- two receipts under one number (PROTO 6.10, 7.9) ---- */
+
+struct two_faced { struct world *w; int from; };
+
+/* The two seem to have different histories: each hears of another head of the channel than it has. If the node of `from` is the
+ * provider, what it then shows is another receipt, with its own signature. */
+static bool two_faced(int from, int to, uint32_t type, uint8_t *body, size_t *len, void *ctx)
+{
+    struct two_faced *k = ctx;
+    struct resync_msg m;
+    struct adopt_msg a;
+    struct receipt r;
+    struct bytes view;
+    struct world_node *n = world_node(k->w, k->from);
+    (void)to;
+    if (type == MSG_RESYNC && resync_msg_decode(bytes_of(body, *len), &m) == OK) {
+        if (m.provider_seq)
+            m.provider_head.b[0] ^= 1;
+        if (m.requester_seq)
+            m.requester_head.b[0] ^= 1;
+        assert_ok(resync_msg_encode(&m, body, RESYNC_BYTES_MAX, &view));
+    }
+    if (from == k->from && type == MSG_RESYNC_OK && adopt_msg_decode(bytes_of(body, *len), &a) == OK && a.side == SIDE_PROVIDER) {
+        uint8_t other[RECEIPT_BODY_BYTES_MAX];
+        assert_ok(receipt_decode(a.body, &r));
+        r.cost.v++;
+        r.owed.v++;
+        assert_ok(receipt_encode(&r, other, &a.body));
+        receipt_sign(&n->key, SIDE_PROVIDER, &n->config.net, a.body, &a.provider_sig);
+        assert_ok(adopt_msg_encode(&a, body, ADOPT_BYTES_MAX, &view));
+        *len = view.len;
+    }
+    return true;
+}
+
+static void an_equivocating_peer_is_frozen_out(void **state)
+{
+    (void)state;
+    for (int liar = 0; liar < 2; liar++) {                 /* the requester is node 0, the provider node 1 */
+        struct world *w = mesh(2);
+        struct two_faced k = { w, liar };
+        struct request q;
+        int honest = 1 - liar;
+        enum side role = honest == 0 ? SIDE_REQUESTER : SIDE_PROVIDER;
+        struct evidence seen;
+        ask(w, 1, 50, &q);                                 /* node 1 is the cheapest */
+        world_wait(w, 1, 5000);
+        world_run_ms(w, 500);
+        uint64_t owed = world_account(w, 1, 0).earned.v;
+        assert_true(owed > 0);
+        world_set_tap(w, (struct world_tap){ two_faced, &k });
+        world_kill(w, honest);
+        world_restart(w, honest);
+        world_run_ms(w, 8000);
+        struct ledger *l = agent_ledger(world_node(w, honest)->agent);
+        assert_ok(ledger_evidence_at(l, role, &world_node(w, liar)->public, 0, &seen));
+        assert_int_equal(seen.seq, 1);
+        if (liar == 1)
+            assert_true(seen.body.len > 0);                /* both signed receipts are there: ours in the book, its other one here */
+        world_set_tap(w, (struct world_tap){ NULL, NULL });
+        world_kill(w, honest);
+        world_restart(w, honest);
+        world_run_ms(w, 30 * 60 * 1000);                   /* it comes back and is quite innocent; mutes have ended */
+        assert_err(ledger_frozen_check(agent_ledger(world_node(w, honest)->agent), &world_node(w, liar)->public), ERR_STATE);
+        ask(w, 2, 50, &q);
+        world_wait(w, 2, 20000);
+        assert_int_equal(world_client(w, 2)->state, CLIENT_DONE);
+        assert_int_equal(world_account(w, 1, 0).earned.v, owed);               /* somebody else had to serve it */
+        assert_true(world_account(w, 0, 2).spent.v > 0);
+        if (liar == 0)
+            assert_true(agent_counters(world_node(w, 1)->agent)->offers_declined[ERR_STATE] > 0);
+        world_ledger_check(w, honest);
+        world_free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -538,6 +614,7 @@ int main(void)
         cmocka_unit_test(a_false_ending_is_no_ending),
         cmocka_unit_test(nothing_follows_a_stop_token),
         cmocka_unit_test(a_cheating_requester_gets_the_window),
+        cmocka_unit_test(an_equivocating_peer_is_frozen_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

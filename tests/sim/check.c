@@ -6,7 +6,11 @@
  *   credit      what an honest provider lends to anybody never exceeds its limit; in the end everything that ever left it is owed,
  *               pending, or counted as unsigned (the run is shorter than a day)
  *   memory      a receipt that was named to anybody is still there after each restart
- *   bounds      agent_check() after every turn (sim.c), sums of the book after every 64th write
+ *   frozen      a channel in conflict stays frozen for ever, and its peer is sent no terms
+ *   bounds      agent_check() after every turn (sim.c)
+ *   sums        after every turn that wrote: the accounts of all that the turn was about against their channels, both books of
+ *               each such pair against each other, and the totals against what the accounts came to before and what changed;
+ *               where that does not come out, and now and then, all sums anew
  *   progress    in the end nobody waits, nothing is due, every probe was answered, every receipt is in both books
  *
  * Between an honest node and a cheat only the honest side's own book is held to anything.
@@ -18,7 +22,8 @@
 #include "node/job_msg.h"
 #include "tests/sim/sim.h"
 
-enum { SUMS_EVERY = 64, LISTED_NODES_MAX = 50 };
+enum { SUMS_EVERY = 64, LISTED_NODES_MAX = 50,
+       STEPS_NODES_MAX = 1000 };                           /* remembers an account for each pair */
 
 /* A reader's view of a node's book, also of a dead one's. */
 static struct ledger book_of(const struct sim *s, const struct sim_node *n)
@@ -165,6 +170,54 @@ static void end_delivered(struct sim *s, const struct sim_node *n, struct ledger
                       (unsigned long long)(j.cost.v + tail.v));
 }
 
+/* ---- frozen channels ---- */
+
+/* A conflict was logged: whom the book calls frozen now must be so for ever. */
+static void note_frozen(struct sim *s, struct sim_node *n)
+{
+    struct ledger book = book_of(s, n);
+    for (size_t i = 0; i < s->count; i++) {
+        const struct pubkey *peer = &s->nodes[i].public;
+        bool known = false;
+        for (size_t k = 0; k < n->frozen_count && !known; k++)
+            known = pubkey_equal(&n->frozen[k], peer);
+        if (known || ledger_frozen_check(&book, peer) != ERR_STATE)
+            continue;
+        if (s->nodes[i].vice == VICE_NONE)
+            sim_violation(s, n, "has frozen its channel with %zu, which is honest", i);
+        n->frozen = sim_grow(n->frozen, &n->frozen_room, n->frozen_count, sizeof *n->frozen);
+        n->frozen[n->frozen_count++] = *peer;
+        s->counts.frozen++;
+    }
+}
+
+static bool is_frozen(const struct sim_node *n, const struct pubkey *peer)
+{
+    for (size_t k = 0; k < n->frozen_count; k++)
+        if (pubkey_equal(&n->frozen[k], peer))
+            return true;
+    return false;
+}
+
+static void terms_sent(struct sim *s, struct sim_node *n, const struct frame *f)
+{
+    struct terms_msg m;
+    struct terms t;
+    if (terms_msg_decode(f->body, &m) != OK || terms_decode(m.terms, &t) != OK)
+        sim_violation(s, n, "sends terms that do not decode");
+    if (is_frozen(n, &t.provider))
+        sim_violation(s, n, "signs terms with a provider whose channel is frozen");
+}
+
+static void terms_ok_sent(struct sim *s, struct sim_node *n, const struct frame *f)
+{
+    struct ok_msg m;
+    struct job j;
+    struct ledger book = book_of(s, n);
+    if (ok_msg_decode(f->body, &m) == OK && ledger_job_find(&book, &m.terms, &j) == OK && is_frozen(n, &j.peer))
+        sim_violation(s, n, "signs terms with a requester whose channel is frozen");
+}
+
 void check_sent(struct sim *s, struct sim_node *n, struct bytes frame)
 {
     struct frame f;
@@ -173,7 +226,11 @@ void check_sent(struct sim *s, struct sim_node *n, struct bytes frame)
     struct hash id;
     if (frame_decode(frame, &f) != OK)
         sim_violation(s, n, "sends a frame that does not decode");
-    if (f.type == MSG_RECEIPT) {
+    if (f.type == MSG_TERMS) {
+        terms_sent(s, n, &f);
+    } else if (f.type == MSG_TERMS_OK) {
+        terms_ok_sent(s, n, &f);
+    } else if (f.type == MSG_RECEIPT) {
         receipt_sent(s, n, &f);
     } else if (f.type == MSG_RECEIPT_OK && receipt_msg_decode(f.body, &m) == OK && m.body.len == HASH_BYTES) {
         memcpy(id.b, m.body.data, sizeof id.b);
@@ -238,14 +295,119 @@ void check_restarted(struct sim *s, struct sim_node *n)
 {
     struct ledger book = book_of(s, n);
     struct receipt_view v;
+    n->conflicted = false;
     for (size_t i = 0; i < n->acknowledged_count; i++)
         if (ledger_receipt_find(&book, &n->acknowledged[i], &v) != OK)
             sim_violation(s, n, "has lost receipt %zu of those it acknowledged", i);
+    for (size_t i = 0; i < n->frozen_count; i++)
+        if (ledger_frozen_check(&book, &n->frozen[i]) != ERR_STATE)
+            sim_violation(s, n, "does business again with a peer that it had frozen out");
+}
+
+void check_touched(struct sim *s, size_t node)
+{
+    for (size_t i = 0; i < s->touched_count; i++)
+        if (s->touched[i] == node)
+            return;
+    if (node < s->count && s->touched_count < SIM_TOUCHED_MAX)
+        s->touched[s->touched_count++] = node;
+}
+
+/* The sum moves as one of its parts did; modulo 2^64, so it may pass below zero on its way. */
+static void move(struct pico *sum, struct pico before, struct pico after) { sum->v += after.v - before.v; }
+
+static struct pico newcomer_exposure(const struct account *a)
+{
+    struct pico p = { 0 };
+    return book_is_newcomer(a) && book_exposure(a, &p) == OK ? p : (struct pico){ 0 };
+}
+
+static void account_moves(struct sim_node *n, size_t other, const struct account *now)
+{
+    struct account *was = &n->accounts[other];
+    struct ledger_totals *t = &n->totals;
+    move(&t->earned, was->earned, now->earned);
+    move(&t->earned_settled, was->earned_settled, now->earned_settled);
+    move(&t->earned_pending, was->earned_pending, now->earned_pending);
+    move(&t->spent, was->spent, now->spent);
+    move(&t->spent_settled, was->spent_settled, now->spent_settled);
+    move(&t->spent_pending, was->spent_pending, now->spent_pending);
+    move(&t->newcomers, newcomer_exposure(was), newcomer_exposure(now));
+    *was = *now;
+}
+
+static bool same_sums(const struct ledger_totals *a, const struct ledger_totals *b)
+{
+    return a->earned.v == b->earned.v && a->earned_settled.v == b->earned_settled.v && a->earned_pending.v == b->earned_pending.v &&
+           a->spent.v == b->spent.v && a->spent_settled.v == b->spent_settled.v && a->spent_pending.v == b->spent_pending.v &&
+           a->newcomers.v == b->newcomers.v;
+}
+
+static void sweep(struct sim *s, struct sim_node *n, struct ledger *book)
+{
+    char why[160] = "";
+    struct account a;
+    struct pubkey peer = { { 0 } };
+    enum err e = ledger_check_sums(book, why);
+    if (e)
+        sim_violation(s, n, "book: %s: %s", err_name(e), why);
+    while (ledger_account_next(book, &peer, &a) == OK) {
+        const struct sim_node *other = sim_node_of_key(s, &peer);
+        if (other)
+            account_moves(n, other->idx, &a);
+    }
+}
+
+/* What one step touched: cheap, so after every step. */
+static void check_step(struct sim *s, struct sim_node *n)
+{
+    struct ledger book = book_of(s, n);
+    struct account a;
+    struct ledger_totals t;
+    char why[160] = "";
+    if (!n->accounts) {
+        n->accounts = calloc(s->count, sizeof *n->accounts);
+        ENSURE(n->accounts != NULL);
+    }
+    for (size_t i = 0; i < s->touched_count; i++) {
+        struct sim_node *other = &s->nodes[s->touched[i]];
+        if (other == n)
+            continue;
+        enum err e = ledger_check_peer(&book, &other->public, why);
+        if (e || ledger_account(&book, &other->public, &a) != OK)
+            sim_violation(s, n, "book on node %zu: %s: %s", other->idx, err_name(e), why);
+        account_moves(n, other->idx, &a);
+        if (n->vice == VICE_NONE && other->vice == VICE_NONE) {
+            agree_on_channel(s, n, other);
+            agree_on_channel(s, other, n);
+        }
+    }
+    if (ledger_totals(&book, &t) != OK)
+        sim_violation(s, n, "has no totals");
+    if (!same_sums(&t, &n->totals)) {
+        s->counts.sweeps++;                                /* accounts of others moved, too: a restart, a late retry */
+        sweep(s, n, &book);
+        if (!same_sums(&t, &n->totals))
+            sim_violation(s, n, "totals that differ from the sum of the accounts");
+    }
 }
 
 void check_turn(struct sim *s, struct sim_node *n, bool wrote)
 {
-    if (!n->alive || !wrote || ++s->checks % SUMS_EVERY != 0)
+    if (!n->alive || !wrote)
+        return;
+    for (size_t i = 0; i < s->touched_count; i++)
+        store_mem_look(s->nodes[s->touched[i]].store, true);
+    store_mem_look(n->store, true);
+    if (n->conflicted)
+        note_frozen(s, n);
+    n->conflicted = false;
+    if (s->count <= STEPS_NODES_MAX)
+        check_step(s, n);
+    store_mem_look(n->store, false);
+    for (size_t i = 0; i < s->touched_count; i++)
+        store_mem_look(s->nodes[s->touched[i]].store, false);
+    if (++s->checks % SUMS_EVERY != 0)
         return;
     struct ledger book = book_of(s, n);
     char why[160] = "";

@@ -73,6 +73,13 @@ static struct wire *find_wire(struct sim *s, const struct sim_node *n, struct li
     return w->end[*end].open && w->end[*end].life == n->life ? w : NULL;
 }
 
+size_t net_other(struct sim *s, const struct sim_node *n, struct link link)
+{
+    int end;
+    const struct wire *w = find_wire(s, n, link, &end);
+    return w ? w->end[!end].node : SIZE_MAX;
+}
+
 static size_t index_of(const struct sim *s, const struct wire *w) { return (size_t)(w - s->wires); }
 
 static bool is_muted(const struct sim *s, const struct sim_node *by, const struct seal_key *key)
@@ -313,6 +320,8 @@ static void frame_in(struct sim *s, const struct queue_item *it)
     e->heard = true;
     struct sim_node *n = &s->nodes[e->node], *from = &s->nodes[w->end[!it->end].node];
     struct bytes frame = bytes_of(it->bytes, it->len);
+    s->touched_count = 0;
+    check_touched(s, from->idx);
     tell(s, n, OVERLAY_FRAME, e->link, &from->transport, frame);
     if (n->alive)
         check_heard(s, n, from, frame);

@@ -189,14 +189,14 @@ static void make_node(struct sim *s, size_t i)
 
 static bool suits(const struct sim_node *n, enum vice v)
 {
-    bool provides = v == VICE_OVERCOUNT || v == VICE_STOP || v == VICE_OWED, is_provider = n->serves[0] || n->serves[1] || n->serves[2];
+    bool provides = v == VICE_OVERCOUNT || v == VICE_STOP || v == VICE_OWED || v == VICE_TWO_FACED, is_provider = n->serves[0] || n->serves[1] || n->serves[2];
     return n->vice == VICE_NONE && n->idx >= SIM_BOOTSTRAPS && provides == is_provider;
 }
 
 static void corrupt_some(struct sim *s)
 {
     for (uint32_t k = 0; k < s->climate.vicious; k++) {
-        enum vice v = (enum vice)(1 + rng_below(&s->rng, VICE_COUNT - 1));
+        enum vice v = (enum vice)(1 + rng_below(&s->rng, VICE_DRAWN - 1));
         for (int tries = 0; tries < 20; tries++) {
             struct sim_node *n = &s->nodes[rng_below(&s->rng, s->count)];
             if (!suits(n, v))
@@ -207,12 +207,24 @@ static void corrupt_some(struct sim *s)
     }
 }
 
+/* Without a draw, so that a seed is the same world but for them. */
+static void make_two_faced(struct sim *s)
+{
+    for (size_t i = s->count, left = s->options.two_faced; i-- > 0 && left > 0;)
+        if (suits(&s->nodes[i], VICE_TWO_FACED)) {
+            s->nodes[i].vice = VICE_TWO_FACED;
+            s->climate.vicious++;
+            left--;
+        }
+}
+
 struct sim *sim_open(const struct sim_options *o)
 {
     struct sim *s = calloc(1, sizeof *s);
     ENSURE(s != NULL && crypto_start() == OK);
     s->options = *o;
     s->count = o->nodes;
+    s->check_every = s->count < 50 ? 1 : s->count / 10;    /* all of it reads megabytes; in between, what the turn is about */
     s->net = net_id_of("sim");
     s->now = sim_ms(1000);
     rng_init(&s->rng, seed_of(s, SIZE_MAX, "world", 0));
@@ -225,6 +237,7 @@ struct sim *sim_open(const struct sim_options *o)
     for (size_t i = 0; i < s->count; i++)
         make_node(s, i);
     corrupt_some(s);
+    make_two_faced(s);
     for (size_t i = 0; i < s->count; i++)
         queue_push(&s->queue, (struct queue_item){ .us = s->now + (i < SIM_BOOTSTRAPS ? i : sim_ms(500) + rng_below(&s->rng, sim_ms(5000))),
                                                    .kind = ITEM_START, .node = i, .life = SIM_NEVER });
@@ -243,6 +256,8 @@ void sim_close(struct sim *s)
         free(n->runs);
         free(n->acknowledged);
         free(n->delivered);
+        free(n->frozen);
+        free(n->accounts);
     }
     net_free(s);
     queue_free(&s->queue);
@@ -301,6 +316,7 @@ void sim_start(struct sim *s, struct sim_node *n)
     if (e)
         sim_violation(s, n, "does not start over the store that its crash left: %s", err_name(e));
     n->alive = true;
+    s->touched_count = 0;
     check_restarted(s, n);
     bootstrap(s, n);
     for (size_t m = 0; m < SIM_MODELS && n->alive; m++)
@@ -338,6 +354,7 @@ static void send(struct sim *s, struct sim_node *n, const struct agent_effect *e
     struct bytes frame = e->u.send.frame;
     if (s->options.plant != PLANT_NONE && !vices_planted(s, n, buf, &frame))
         return;
+    check_touched(s, net_other(s, n, e->u.send.link));
     if (n->vice == VICE_NONE)
         check_sent(s, n, frame);
     else if (s->vices_on && !vices_send(s, n, buf, &frame))
@@ -365,12 +382,15 @@ static void header_ready(struct sim *s, struct sim_node *n, const struct agent_e
     sim_violation(s, n, "a header that is not the model's");
 }
 
-static void log_line(struct sim *s, const struct sim_node *n, const struct agent_effect *e)
+static void log_line(struct sim *s, struct sim_node *n, const struct agent_effect *e)
 {
     if (sim_is_traced(s, n))
         printf("%12.6f %s: %s\n", (double)s->now / 1e6, e->u.log.event, e->u.log.text);
-    if (strcmp(e->u.log.event, "channel.conflict") == 0 && n->vice == VICE_NONE && s->climate.vicious == 0)
+    if (strcmp(e->u.log.event, "channel.conflict") != 0 || n->vice != VICE_NONE)
+        return;
+    if (s->climate.vicious == 0)
         sim_violation(s, n, "two histories of one channel: %s", e->u.log.text);
+    n->conflicted = true;
 }
 
 static void perform(struct sim *s, struct sim_node *n, const struct agent_effect *e)
@@ -427,7 +447,10 @@ void sim_event(struct sim *s, struct sim_node *n, const struct agent_event *e)
     if (!n->alive)
         return;
     agent_handle(n->agent, sim_mono(s, n), sim_wall(s, n), e);
-    agent_check(n->agent);
+    if (++n->turns % s->check_every == 0)
+        agent_check(n->agent);
+    else
+        agent_check_step(n->agent, e->kind == AGENT_OVERLAY ? e->u.overlay.link : (struct link){ 0 });
     bool wrote = store_mem_store(n->store)->dirty;
     while (agent_next(n->agent, &list[count])) {
         if (is_free(&list[count]))
@@ -451,6 +474,7 @@ void sim_event(struct sim *s, struct sim_node *n, const struct agent_event *e)
         return;
     }
     check_turn(s, n, wrote);
+    s->touched_count = 0;
     schedule(s, n);
 }
 

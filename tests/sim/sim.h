@@ -33,6 +33,7 @@ enum {
     SIM_SPIN_MAX = 20000,                                  /* ticks of one node in one virtual second: it spins */
 };
 #define SIM_NEVER UINT64_MAX
+enum { SIM_TOUCHED_MAX = 16 };
 #define SIM_NO_WIRE SIZE_MAX
 static inline uint64_t sim_ms(uint64_t ms) { return ms * 1000; }
 
@@ -47,6 +48,8 @@ enum vice {
     VICE_NO_SIGNATURE,                                     /* requester: takes the answer and signs nothing */
     VICE_GARBAGE,                                          /* floods its links with noise */
     VICE_REPLAY,                                           /* says again what it said or heard before */
+    VICE_DRAWN,                                            /* those above are drawn from the seed */
+    VICE_TWO_FACED = VICE_DRAWN,                           /* provider: shows other receipts than it had co-signed (--two-faced) */
     VICE_COUNT
 };
 
@@ -76,6 +79,7 @@ struct sim_options {
     uint32_t nodes, minutes;
     enum plant plant;
     int trace;                                             /* a node's index; -1: none */
+    uint32_t two_faced;                                    /* so many providers equivocate */
     bool quiet;
 };
 
@@ -126,7 +130,7 @@ struct sim_node {
     struct rng rng[STREAM_COUNT];
     uint32_t x, y;                                         /* place, 0..1000 */
     uint64_t mono_offset_us, life, tick_us, inbound_last;
-    uint64_t spin_second, spin_count;
+    uint64_t spin_second, spin_count, turns;
     int64_t wall_offset_ms;
     struct link_map links[2];
     struct muting *muted;
@@ -142,6 +146,11 @@ struct sim_node {
     size_t acknowledged_count, acknowledged_room;
     struct delivered *delivered;                           /* of all its lives, in order of first chunk */
     size_t delivered_count, delivered_room;
+    struct account *accounts;                              /* check.c: as last seen, by the other's index */
+    struct ledger_totals totals;                           /* what they come to */
+    bool conflicted;                                       /* check.c: this turn found a conflict */
+    struct pubkey *frozen;                                 /* with whom this node has stopped doing business, over all its lives */
+    size_t frozen_count, frozen_room;
     struct bytes *spoken;                                  /* VICE_REPLAY: frames to say again */
     size_t spoken_count;
     uint64_t victim;                                       /* whom the noise goes to at present */
@@ -171,7 +180,7 @@ struct client {
 
 struct sim_counts {
     uint64_t events, frames, ticks, dials, dials_failed, breaks, crashes, crashes_uncommitted, disk_failures, partitions,
-        requests, done, failed, lost, tokens, failovers, receipts, headers, mutes, vice_frames, refusals[ERR_COUNT],
+        requests, done, failed, lost, tokens, failovers, receipts, headers, mutes, vice_frames, frozen, sweeps, refusals[ERR_COUNT],
         sent[MESSAGE_TYPE_COUNT + 1];
 };
 
@@ -179,7 +188,8 @@ struct sim {
     struct sim_options options;
     struct climate climate;
     struct net_id net;
-    uint64_t now, checks;
+    uint64_t now, checks, check_every;
+    size_t touched[SIM_TOUCHED_MAX], touched_count;        /* check.c: nodes that this turn is about */
     struct queue queue;
     struct rng rng;                                        /* the world's own: faults */
     struct sim_node *nodes;
@@ -217,6 +227,8 @@ _Noreturn void sim_violation(const struct sim *s, const struct sim_node *n, cons
 
 /* ---- net.c ---- */
 void net_dial(struct sim *s, struct sim_node *from, struct link link, const struct endpoint *to);
+/* Who is at the other end; SIZE_MAX: nobody any more. */
+size_t net_other(struct sim *s, const struct sim_node *n, struct link link);
 void net_send(struct sim *s, struct sim_node *from, struct link link, struct bytes frame);
 void net_hangup(struct sim *s, struct sim_node *from, struct link link);
 void net_mute(struct sim *s, struct sim_node *by, struct link link, const struct seal_key *key, uint64_t ms);
@@ -258,6 +270,8 @@ void vices_free(struct sim_node *n);
 /* ---- check.c ---- */
 void check_sent(struct sim *s, struct sim_node *n, struct bytes frame);            /* before it leaves */
 void check_heard(struct sim *s, struct sim_node *n, struct sim_node *from, struct bytes frame);    /* after the turn */
+/* The turn that runs is about this node as well. */
+void check_touched(struct sim *s, size_t node);
 void check_acknowledged(struct sim *s, struct sim_node *n, const struct hash *receipt);
 void check_restarted(struct sim *s, struct sim_node *n);
 void check_turn(struct sim *s, struct sim_node *n, bool wrote);

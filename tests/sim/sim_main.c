@@ -3,6 +3,7 @@
  *   sim --seed S [--nodes N] [--minutes M] [--trace NODE] [--repeat]
  *   sim --seeds A..B [--nodes N] [--minutes M]
  *   sim --regress FILE            every line: seed nodes minutes what-it-once-broke
+ *   sim --seed S --two-faced N    with N providers that show other receipts than they had co-signed
  *   sim --seed S --plant K        with a fault of enum plant in it: must fail
  */
 #include <signal.h>
@@ -20,7 +21,7 @@ static char how_to_repeat[512];
 static void say_how(void)
 {
     if (how_to_repeat[0])
-        fputs(how_to_repeat, stderr);
+        fprintf(stderr, "%s\n", how_to_repeat);
 }
 
 /* An ENSURE inside a core. */
@@ -45,8 +46,8 @@ static void report(const struct sim *s, double seconds)
         printf("  %llu requests: %llu done, %llu refused or failed, %llu lost with their node; %llu tokens, %llu failovers, %llu receipts, %llu headers\n",
                (unsigned long long)c->requests, (unsigned long long)c->done, (unsigned long long)c->failed, (unsigned long long)c->lost,
                (unsigned long long)c->tokens, (unsigned long long)c->failovers, (unsigned long long)c->receipts, (unsigned long long)c->headers);
-        printf("  %u cheats sent %llu frames and were muted %llu times; failed:", s->climate.vicious, (unsigned long long)c->vice_frames,
-               (unsigned long long)c->mutes);
+        printf("  %u cheats sent %llu frames and were muted %llu times; %llu channels frozen; %llu sums redone; failed:", s->climate.vicious,
+               (unsigned long long)c->vice_frames, (unsigned long long)c->mutes, (unsigned long long)c->frozen, (unsigned long long)c->sweeps);
         for (size_t e = 0; e < ERR_COUNT; e++)
             if (c->refusals[e])
                 printf(" %s %llu", err_name((enum err)e), (unsigned long long)c->refusals[e]);
@@ -69,8 +70,12 @@ static void probe_all(struct sim *s)
 
 static struct hash run_seed(const struct sim_options *o, const char *program)
 {
-    snprintf(how_to_repeat, sizeof how_to_repeat, "repeat: %s --seed %llu --nodes %u --minutes %u\n", program, (unsigned long long)o->seed,
-             o->nodes, o->minutes);
+    int said = snprintf(how_to_repeat, sizeof how_to_repeat, "repeat: %s --seed %llu --nodes %u --minutes %u", program,
+                        (unsigned long long)o->seed, o->nodes, o->minutes);
+    if (o->two_faced && said > 0 && (size_t)said < sizeof how_to_repeat)
+        said += snprintf(how_to_repeat + said, sizeof how_to_repeat - (size_t)said, " --two-faced %u", o->two_faced);
+    if (o->plant != PLANT_NONE && said > 0 && (size_t)said < sizeof how_to_repeat)
+        snprintf(how_to_repeat + said, sizeof how_to_repeat - (size_t)said, " --plant %u", (unsigned)o->plant);
     clock_t began = clock();
     struct sim *s = sim_open(o);
     uint64_t end = s->now + sim_ms((uint64_t)o->minutes * 60000), faults_end = end - sim_ms(CALM_MS);
@@ -86,6 +91,8 @@ static struct hash run_seed(const struct sim_options *o, const char *program)
     probe_all(s);
     sim_run(s, end);
     check_end(s);
+    if (o->two_faced && s->counts.frozen == 0)
+        sim_violation(s, &s->nodes[0], "%u nodes equivocated and nobody froze a channel", o->two_faced);
     struct hash trace = sim_trace(s);
     report(s, (double)(clock() - began) / CLOCKS_PER_SEC);
     sim_close(s);
@@ -141,6 +148,7 @@ int main(int argc, char **argv)
         else if (!((strcmp(argv[i - 1], "--nodes") == 0 && sscanf(value, "%u", &o.nodes) == 1) ||
                    (strcmp(argv[i - 1], "--minutes") == 0 && sscanf(value, "%u", &o.minutes) == 1) ||
                    (strcmp(argv[i - 1], "--trace") == 0 && sscanf(value, "%d", &o.trace) == 1) ||
+                   (strcmp(argv[i - 1], "--two-faced") == 0 && sscanf(value, "%u", &o.two_faced) == 1) ||
                    (strcmp(argv[i - 1], "--plant") == 0 && sscanf(value, "%u", &plant) == 1 && plant < PLANT_COUNT)))
             usage(argv[0]);
     }

@@ -48,6 +48,33 @@ static bool overcharge(struct sim_node *n, const struct frame *f, uint8_t *buf, 
     return receipt_msg_encode(&m, message, sizeof message, &body) == OK && repack(f, body, buf, out);
 }
 
+static bool other_head(const struct frame *f, uint8_t *buf, struct bytes *out)
+{
+    struct resync_msg m;
+    uint8_t message[RESYNC_BYTES_MAX];
+    struct bytes body;
+    if (resync_msg_decode(f->body, &m) != OK || m.provider_seq == 0)
+        return false;
+    m.provider_head.b[7] ^= 1;
+    return resync_msg_encode(&m, message, sizeof message, &body) == OK && repack(f, body, buf, out);
+}
+
+static bool other_receipt(struct sim_node *n, const struct frame *f, uint8_t *buf, struct bytes *out)
+{
+    struct adopt_msg m;
+    struct receipt r;
+    uint8_t receipt[RECEIPT_BODY_BYTES_MAX], message[ADOPT_BYTES_MAX];
+    struct bytes body;
+    if (adopt_msg_decode(f->body, &m) != OK || m.side != SIDE_PROVIDER || receipt_decode(m.body, &r) != OK)
+        return false;
+    r.cost.v += 1000;
+    r.owed.v += 1000;
+    if (receipt_encode(&r, receipt, &m.body) != OK)
+        return false;
+    receipt_sign(&n->key, SIDE_PROVIDER, &n->config.net, m.body, &m.provider_sig);
+    return adopt_msg_encode(&m, message, sizeof message, &body) == OK && repack(f, body, buf, out);
+}
+
 static void remember(struct sim_node *n, struct bytes frame)
 {
     if (!n->spoken)
@@ -67,6 +94,8 @@ bool vices_send(struct sim *s, struct sim_node *n, uint8_t *buf, struct bytes *f
     if (frame_decode(*frame, &f) != OK)
         return true;
     bool lies = (n->vice == VICE_OVERCOUNT && f.type == MSG_CLAIM && overcount(n, &f, buf, &changed)) ||
+                (n->vice == VICE_TWO_FACED && f.type == MSG_RESYNC && other_head(&f, buf, &changed)) ||
+                (n->vice == VICE_TWO_FACED && f.type == MSG_RESYNC_OK && other_receipt(n, &f, buf, &changed)) ||
                 (n->vice == VICE_OWED && f.type == MSG_RECEIPT && overcharge(n, &f, buf, &changed));
     if (lies) {
         *frame = changed;

@@ -190,6 +190,114 @@ static void two_bodies_under_one_number_are_equivocation(void **state)
     assert_true(c.seq == 1 && c.owed.v == good.owed.v);
 }
 
+/* PROTO 7.9: nothing binding is signed with the peer any more, in either role, also after a restart. */
+static void assert_frozen(struct party *who, struct party *peer)
+{
+    struct ledger *l = &who->ledger;
+    struct rig_job j;
+    struct signed_body out;
+    struct hash hash, terms;
+    struct sig sig;
+    struct pubkey cursor = { { 0 } };
+    enum credit_limit limit;
+    struct credit_limits lends = { { UINT64_MAX / 2 }, { UINT64_MAX / 2 } };
+    assert_err(ledger_frozen_check(l, &peer->self), ERR_STATE);
+    rig_job_init(&j, who, peer, 77);
+    assert_err(ledger_terms_sign(l, &j.terms, NULL, rig_now, &out, &hash), ERR_STATE);
+    rig_job_init(&j, peer, who, 78);
+    struct bytes body;
+    assert_ok(terms_encode(&j.terms, out.buf, &body));
+    terms_sign(&peer->key, SIDE_REQUESTER, &peer->net, body, &sig);
+    assert_err(ledger_terms_accept(l, body, &sig, NULL, &lends, rig_now, &limit, &out.sig, &hash), ERR_STATE);
+    assert_err(ledger_receipt_propose(l, &peer->self, &out, &terms), ERR_STATE);
+    assert_err(ledger_due_next(l, &cursor), ERR_NOT_FOUND);
+}
+
+static void a_frozen_channel_stays_frozen(void **state)
+{
+    struct pair *p = *state;
+    struct rig_job a, b, c;
+    struct hash id, other = { { 9 } };
+    bool is_new;
+    struct evidence seen;
+    assert_ok(rig_job_whole(&a, &p->requester, &p->provider, 1, 40, &id));
+    due_job(p, &b, 2, 40);
+    struct signed_body half = propose(p);                  /* on its way when it happens */
+    assert_ok(ledger_freeze(&p->provider.ledger, SIDE_PROVIDER, &p->requester.self, 1, &other, &is_new));
+    assert_true(is_new);
+    assert_ok(ledger_freeze(&p->provider.ledger, SIDE_PROVIDER, &p->requester.self, 1, &other, &is_new));
+    assert_false(is_new);
+    assert_frozen(&p->provider, &p->requester);
+    assert_ok(store_commit(p->provider.store));
+    assert_ok(party_crash(&p->provider));
+    assert_frozen(&p->provider, &p->requester);
+    assert_ok(ledger_evidence_at(&p->provider.ledger, SIDE_PROVIDER, &p->requester.self, 0, &seen));
+    assert_true(seen.seq == 1 && hash_equal(&seen.other, &other) && seen.body.len == 0);
+    assert_err(ledger_evidence_at(&p->provider.ledger, SIDE_PROVIDER, &p->requester.self, 2, &seen), ERR_NOT_FOUND);
+    assert_err(ledger_evidence_at(&p->provider.ledger, SIDE_REQUESTER, &p->requester.self, 0, &seen), ERR_NOT_FOUND);
+
+    /* The requester's side: what it signed before it answers again, and what is new it does not sign. */
+    assert_ok(ledger_freeze(&p->requester.ledger, SIDE_REQUESTER, &p->provider.self, 1, &other, &is_new));
+    assert_frozen(&p->requester, &p->provider);
+    struct receipt_view v;
+    struct sig sig;
+    assert_err(ledger_receipt_cosign(&p->requester.ledger, signed_body_view(&half), &half.sig, rig_now, &sig, &id), ERR_STATE);
+    assert_ok(ledger_receipt_at(&p->requester.ledger, SIDE_REQUESTER, &p->provider.self, 1, &v));
+    struct signed_body first = { .len = v.body.len, .sig = v.provider_sig };
+    memcpy(first.buf, v.body.data, v.body.len);
+    assert_ok(ledger_receipt_cosign(&p->requester.ledger, signed_body_view(&first), &first.sig, rig_now, &sig, &id));
+
+    struct party third;                                    /* and with others business goes on */
+    party_init(&third, 3);
+    assert_ok(party_open(&third));
+    assert_ok(rig_job_whole(&c, &p->requester, &third, 3, 40, &id));
+    party_fini(&third);
+}
+
+/* The other receipt is shown after it was named: it is kept with its signatures, and no later one takes its place. */
+static void the_other_receipt_is_kept_as_evidence(void **state)
+{
+    struct pair *p = *state;
+    struct rig_job a;
+    struct hash id;
+    bool is_new;
+    struct evidence seen;
+    struct receipt_view v;
+    assert_ok(rig_job_whole(&a, &p->requester, &p->provider, 1, 40, &id));
+    struct ledger *l = &p->requester.ledger;
+    assert_ok(ledger_receipt_at(l, SIDE_REQUESTER, &p->provider.self, 1, &v));
+    struct receipt r = v.receipt;
+    struct signed_body others[2];
+    struct bytes body;
+    struct sig none = { { 0 } }, bad;
+    for (size_t i = 0; i < 2; i++) {
+        r.cost.v++;
+        r.owed.v++;
+        assert_ok(receipt_encode(&r, others[i].buf, &body));
+        others[i].len = body.len;
+        receipt_sign(&p->provider.key, SIDE_PROVIDER, &p->provider.net, body, &others[i].sig);
+    }
+    struct hash named = receipt_id(signed_body_view(&others[0]));
+    assert_ok(ledger_freeze(l, SIDE_REQUESTER, &p->provider.self, 1, &named, &is_new));
+    bad = others[0].sig;
+    bad.b[7] ^= 1;
+    assert_err(ledger_receipt_adopt(l, SIDE_REQUESTER, &p->provider.self, signed_body_view(&others[0]), &none, &bad, rig_now), ERR_SIGNATURE);
+    assert_ok(ledger_evidence_at(l, SIDE_REQUESTER, &p->provider.self, 0, &seen));
+    assert_int_equal(seen.body.len, 0);
+    for (size_t i = 0; i < 2; i++) {
+        assert_err(ledger_receipt_adopt(l, SIDE_REQUESTER, &p->provider.self, signed_body_view(&others[i]), &none, &others[i].sig, rig_now), ERR_EQUIVOCATION);
+        assert_ok(store_commit(p->requester.store));
+        assert_ok(party_crash(&p->requester));
+        assert_ok(ledger_evidence_at(l, SIDE_REQUESTER, &p->provider.self, 0, &seen));
+        assert_true(bytes_equal(seen.body, signed_body_view(&others[0])) && hash_equal(&seen.other, &named));
+        assert_memory_equal(&seen.provider_sig, &others[0].sig, SIG_BYTES);
+        assert_true(memcmp(&seen.requester_sig, &none, SIG_BYTES) == 0);       /* ours is not on it: nobody says that we signed it */
+    }
+    assert_ok(ledger_receipt_at(l, SIDE_REQUESTER, &p->provider.self, 1, &v));  /* our own stands as it stood */
+    assert_true(hash_equal(&v.id, &id));
+    assert_frozen(&p->requester, &p->provider);
+}
+
 static void a_lost_last_ack_costs_the_provider_that_claim_only(void **state)
 {
     struct pair *p = *state;
@@ -308,6 +416,8 @@ int main(void)
         CASE(a_lie_in_any_field_is_refused_by_name),
         CASE(a_receipt_that_the_provider_did_not_sign_is_refused),
         CASE(two_bodies_under_one_number_are_equivocation),
+        CASE(a_frozen_channel_stays_frozen),
+        CASE(the_other_receipt_is_kept_as_evidence),
         CASE(a_lost_last_ack_costs_the_provider_that_claim_only),
         CASE(a_late_ack_before_the_proposal_still_counts),
         CASE(restored_books_are_brought_back_from_the_peers_copy),
