@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "kernels/blocks.h"
 #include "kernels/exact_math.h"
 #include "kernels/sampler.h"
 
@@ -80,21 +81,21 @@ static void small_ints(struct rng *r, int8_t *q, uint32_t n)
         q[i] = (int8_t)((int32_t)rng_below(r, 255) - 127);
 }
 
-enum { COLS = 608, BLOCKS = 3, TOKENS = 3, ROWS = 37, HEAD = 80 };
+enum { COLS = 608, MATMUL_COLS = 768, BLOCKS = 3, TOKENS = 3, ROWS = 37, HEAD = 80 };
 
 struct quantized {
     struct acts acts;
     int8_t q[TOKENS * BLOCKS * ACT_BLOCK];
     float d[TOKENS * BLOCKS];
-    int32_t sums[TOKENS * BLOCKS * 8];
+    int16_t sums[TOKENS * BLOCKS * ACT_RUNS];
 };
 
-static void quantize_tokens(const struct ops *ops, struct rng *r, struct quantized *x)
+static void quantize_tokens(const struct ops *ops, struct rng *r, struct quantized *x, uint32_t cols)
 {
-    float in[COLS];
-    x->acts = (struct acts){ .cols = COLS, .q = x->q, .d = x->d, .sums = x->sums };
+    float in[MATMUL_COLS];
+    x->acts = (struct acts){ .cols = cols, .q = x->q, .d = x->d, .sums = x->sums };
     for (uint32_t t = 0; t < TOKENS; t++) {
-        values(r, in, COLS);
+        values(r, in, cols);
         (void)ops->quantize(in, &x->acts, t);
     }
 }
@@ -102,11 +103,14 @@ static void quantize_tokens(const struct ops *ops, struct rng *r, struct quantiz
 static uint64_t digest_quantize(const struct ops *ops, struct rng *r)
 {
     struct quantized x;
-    quantize_tokens(ops, r, &x);
+    quantize_tokens(ops, r, &x, COLS);
     uint64_t h = EMPTY;
     for (uint32_t i = 0; i < ARRAY_COUNT(x.q); i++)
         h = add_word(h, (uint8_t)x.q[i]);
-    return add_ints(add_floats(h, x.d, ARRAY_COUNT(x.d)), x.sums, ARRAY_COUNT(x.sums));
+    h = add_floats(h, x.d, ARRAY_COUNT(x.d));
+    for (uint32_t i = 0; i < ARRAY_COUNT(x.sums); i++)
+        h = add_word(h, (uint16_t)x.sums[i]);
+    return h;
 }
 
 static uint64_t digest_quantize_head(const struct ops *ops, struct rng *r)
@@ -124,23 +128,43 @@ static uint64_t digest_quantize_head(const struct ops *ops, struct rng *r)
     return h;
 }
 
-static uint64_t digest_matmul_q8(const struct ops *ops, struct rng *r)
+/* Stored blocks of random bits, but for the floats in them: those are of both signs, at most 1, some subnormal. */
+static void random_blocks(struct rng *r, const struct block_format *f, uint8_t *data, size_t bytes)
 {
-    uint8_t data[ROWS * (COLS / Q8_BLOCK) * Q8_BLOCK_BYTES];
-    _Alignas(OPS_ALIGN) uint8_t packed[ROWS * (COLS / Q8_BLOCK) * Q8_BLOCK_BYTES * 2];
+    struct block b;
+    rng_bytes(r, data, bytes);
+    for (uint8_t *p = data; p < data + bytes; p += f->bytes) {
+        if (f->type == TENSOR_MXFP4) {
+            p[0] = (uint8_t)(p[0] % 4 ? 120 + p[0] % 8 : p[0] % 3);
+            continue;
+        }
+        uint16_t at = f->half_at;
+        p[at + 1] &= 0xbb;
+        if (f->has_min)
+            p[at + 3] &= 0xbb;
+        block_read(f, p, &b);
+        ENSURE(float_is_finite(b.d) && float_is_finite(b.m));
+    }
+}
+
+static uint64_t digest_matmul(const struct ops *ops, struct rng *r, enum tensor_type type)
+{
+    enum { STORED_MAX = ROWS * MATMUL_COLS / 32 * 34, GROUP_MAX = 16 };
+    const struct block_format *f = block_format(type);
+    uint8_t data[STORED_MAX];
+    _Alignas(OPS_ALIGN) uint8_t packed[STORED_MAX / ROWS * (ROWS + GROUP_MAX) * 2];
     struct quantized x;
     float y[TOKENS * ROWS];
-    rng_bytes(r, data, sizeof data);
-    for (uint32_t b = 0; b < sizeof data / Q8_BLOCK_BYTES; b++)
-        data[b * Q8_BLOCK_BYTES + 1] &= 0x3b;          /* scales positive, at most 1.0; some are subnormal */
-    struct matrix w = { .type = TENSOR_Q8_0, .rows = ROWS, .cols = COLS, .data = data };
-    if (ops->packed_bytes(ROWS, COLS) > 0) {
-        ENSURE(ops->packed_bytes(ROWS, COLS) <= sizeof packed);
-        ops->pack_q8(&w, packed);
+    uint32_t cols = f->len == 32 ? COLS : MATMUL_COLS;         /* the longer blocks fill their rows */
+    random_blocks(r, f, data, (size_t)ROWS * (cols / f->len) * f->bytes);
+    struct matrix w = { .type = type, .rows = ROWS, .cols = cols, .data = data };
+    if (ops->packed_bytes(type, ROWS, cols) > 0) {
+        ENSURE(ops->packed_bytes(type, ROWS, cols) <= sizeof packed);
+        ops->pack(&w, 0, ROWS, packed);
         w.packed = packed;
     }
-    quantize_tokens(ops, r, &x);
-    ops->matmul_q8(&w, &x.acts, TOKENS, 0, ROWS, y, ROWS);
+    quantize_tokens(ops, r, &x, cols);
+    ops->matmul(&w, &x.acts, TOKENS, 0, ROWS, y, ROWS);
     return add_floats(EMPTY, y, ARRAY_COUNT(y));
 }
 
@@ -322,8 +346,34 @@ uint64_t conformance_digest(const struct ops *ops, enum conformance_case c)
         return digest_quantize(ops, &r);
     case CONFORMANCE_QUANTIZE_HEAD:
         return digest_quantize_head(ops, &r);
-    case CONFORMANCE_MATMUL_Q8:
-        return digest_matmul_q8(ops, &r);
+    case CONFORMANCE_MATMUL_Q8_0:
+        return digest_matmul(ops, &r, TENSOR_Q8_0);
+    case CONFORMANCE_MATMUL_Q4_0:
+        return digest_matmul(ops, &r, TENSOR_Q4_0);
+    case CONFORMANCE_MATMUL_Q4_1:
+        return digest_matmul(ops, &r, TENSOR_Q4_1);
+    case CONFORMANCE_MATMUL_Q5_0:
+        return digest_matmul(ops, &r, TENSOR_Q5_0);
+    case CONFORMANCE_MATMUL_Q5_1:
+        return digest_matmul(ops, &r, TENSOR_Q5_1);
+    case CONFORMANCE_MATMUL_IQ4_NL:
+        return digest_matmul(ops, &r, TENSOR_IQ4_NL);
+    case CONFORMANCE_MATMUL_MXFP4:
+        return digest_matmul(ops, &r, TENSOR_MXFP4);
+    case CONFORMANCE_MATMUL_Q2_K:
+        return digest_matmul(ops, &r, TENSOR_Q2_K);
+    case CONFORMANCE_MATMUL_Q3_K:
+        return digest_matmul(ops, &r, TENSOR_Q3_K);
+    case CONFORMANCE_MATMUL_Q4_K:
+        return digest_matmul(ops, &r, TENSOR_Q4_K);
+    case CONFORMANCE_MATMUL_Q5_K:
+        return digest_matmul(ops, &r, TENSOR_Q5_K);
+    case CONFORMANCE_MATMUL_Q6_K:
+        return digest_matmul(ops, &r, TENSOR_Q6_K);
+    case CONFORMANCE_MATMUL_IQ4_XS:
+        return digest_matmul(ops, &r, TENSOR_IQ4_XS);
+    case CONFORMANCE_MATMUL_BF16:
+        return digest_matmul_float(ops, &r, TENSOR_BF16);
     case CONFORMANCE_MATMUL_F16:
         return digest_matmul_float(ops, &r, TENSOR_F16);
     case CONFORMANCE_MATMUL_F32:

@@ -15,25 +15,38 @@
 
 /* name, expected digest */
 #define CONFORMANCE_TABLE(X)                                                                                           \
-    X(QUANTIZE, 0xb124c587df54d2e3)                                                                                    \
+    X(QUANTIZE, 0xed5c3ed52bb0340d)                                                                                    \
     X(QUANTIZE_HEAD, 0x3245a9f9d812ba5f)                                                                               \
-    X(MATMUL_Q8, 0xb0f6c8e7e42bec6a)                                                                                   \
-    X(MATMUL_F16, 0x8aa0e5fd9d6093dc)                                                                                  \
-    X(MATMUL_F32, 0xebcbc3f5087a71e5)                                                                                  \
-    X(RMSNORM, 0xc4d02e13b47c5c6d)                                                                                     \
-    X(GATE, 0xbf35ba4c17676b1f)                                                                                        \
-    X(ADD, 0x20473ffabc798fde)                                                                                         \
-    X(ROPE, 0xd4b56c4ff169f003)                                                                                        \
-    X(ATTN_SCORES, 0xc6f5f11897214a91)                                                                                 \
-    X(ATTN_SOFTMAX, 0x66c9c67ad48782f9)                                                                                \
-    X(ATTN_VALUES, 0x30120b61400dfd6a)                                                                                 \
-    X(ATTN_FOLD, 0xaa381921377da8cf)                                                                                   \
-    X(ATTN_MERGE, 0xd99c293233e3669e)                                                                                  \
-    X(EXP2, 0x33624fee7b7cba21)                                                                                        \
-    X(EXP, 0x609ce101c43183e2)                                                                                         \
-    X(LN, 0x994c6914362500c2)                                                                                          \
-    X(ROTATION, 0x56a6183776dabef6)                                                                                    \
-    X(SAMPLER, 0xa6b9f611230b56aa)
+    X(MATMUL_Q8_0, 0xb3d518e222a77bf6)                                                                                 \
+    X(MATMUL_Q4_0, 0xe0747f1b11681ce6)                                                                                 \
+    X(MATMUL_Q4_1, 0xaab1ce99718d50db)                                                                                 \
+    X(MATMUL_Q5_0, 0xe93dde3b6fa3163b)                                                                                 \
+    X(MATMUL_Q5_1, 0x6a055e4eafa9b962)                                                                                 \
+    X(MATMUL_IQ4_NL, 0x5edef47708775022)                                                                               \
+    X(MATMUL_MXFP4, 0x0f73ad1af35f9513)                                                                                \
+    X(MATMUL_Q2_K, 0x497f1f54cd2a5171)                                                                                 \
+    X(MATMUL_Q3_K, 0x53fa25ca20fbd7db)                                                                                 \
+    X(MATMUL_Q4_K, 0x704b62c7d6a85ea0)                                                                                 \
+    X(MATMUL_Q5_K, 0xd02f3706e96d57d0)                                                                                 \
+    X(MATMUL_Q6_K, 0xdc80eb9bb3a85a70)                                                                                 \
+    X(MATMUL_IQ4_XS, 0x494ebdbc14eee30f)                                                                               \
+    X(MATMUL_BF16, 0xf92d44dc67d9e503)                                                                                 \
+    X(MATMUL_F16, 0x833b7e0418baa06b)                                                                                  \
+    X(MATMUL_F32, 0xef499eedbca27c7e)                                                                                  \
+    X(RMSNORM, 0x196a9fa363479a07)                                                                                     \
+    X(GATE, 0x5261ebf225cbb7cd)                                                                                        \
+    X(ADD, 0x50f4461c907c6b69)                                                                                         \
+    X(ROPE, 0x3d81031fbf1a3597)                                                                                        \
+    X(ATTN_SCORES, 0xd8d61d316cd4b005)                                                                                 \
+    X(ATTN_SOFTMAX, 0x669cbfdb244eb12a)                                                                                \
+    X(ATTN_VALUES, 0x1d3c500b584df518)                                                                                 \
+    X(ATTN_FOLD, 0x842500c1946ea80e)                                                                                   \
+    X(ATTN_MERGE, 0x6c646f6321ca961f)                                                                                  \
+    X(EXP2, 0x41d54cde2dcf1369)                                                                                        \
+    X(EXP, 0x65dd4faa0ad8602a)                                                                                         \
+    X(LN, 0xc8d7fe4a2ff0a2e4)                                                                                          \
+    X(ROTATION, 0x9d8f438155284f74)                                                                                    \
+    X(SAMPLER, 0x11ddcb04ddf6a25e)
 
 enum conformance_case {
 #define X(name, digest) CONFORMANCE_##name,

@@ -98,7 +98,7 @@ static enum err check_tensor(const struct model_config *c, const struct slot *sl
         return fault_set(why, ERR_UNSUPPORTED, "tensor '%s' is %s, but norms and factors must be F32", name.text,
                          tensor_type_name(tensor->type));
     if (!tensor_type_is_computable(tensor->type))
-        return fault_set(why, ERR_UNSUPPORTED, "tensor '%s' has the type %s; this version computes F32, F16 and Q8_0",
+        return fault_set(why, ERR_UNSUPPORTED, "tensor '%s' has the type %s, which this version does not compute",
                          name.text, tensor_type_name(tensor->type));
     return OK;
 }

@@ -73,6 +73,8 @@ struct model {
     struct tensor output;              /* equals token_embd if config.tied */
     struct tensor rope_freqs;          /* data NULL and bytes 0 if the model has none */
     struct model_layer *layers;        /* config.layers of them */
+    /* Told of weights that an engine has copied; whoever mapped the file sets it (modelfile_release), else it is NULL. */
+    void (*release)(const void *stored, size_t bytes);
 };
 
 /* The whole model. On failure *out is untouched and *why (may be NULL) names the key or tensor and what is wrong with it:

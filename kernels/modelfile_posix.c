@@ -1,5 +1,5 @@
 /* modelfile_posix.c - maps a model file. */
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE          /* madvise */
 #include "kernels/modelfile_posix.h"
 
 #include <errno.h>
@@ -60,6 +60,14 @@ void modelfile_close(struct modelfile *f)
     if (f->bytes.len)
         (void)munmap((void *)(uintptr_t)f->bytes.data, f->bytes.len);
     *f = (struct modelfile){ 0 };
+}
+
+void modelfile_release(const void *stored, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)stored + page - 1) / page * page, end = ((uintptr_t)stored + bytes) / page * page;
+    if (begin < end)
+        (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
 bool modelfile_is_unchanged(const struct modelfile *f, const char *path)

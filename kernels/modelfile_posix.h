@@ -32,6 +32,10 @@ struct modelfile {
 enum err modelfile_open(const char *path, struct modelfile *out, struct fault *why) MUST_CHECK;
 void modelfile_close(struct modelfile *f);
 
+/* These bytes of a mapped file will hardly be read again: the pages wholly inside leave our memory, and reading them
+ * brings them back from the file. Never for memory that is not such a mapping: it would be lost. */
+void modelfile_release(const void *stored, size_t bytes);
+
 /* False if `path` no longer names the very file that was mapped, or its size or time of change differ. */
 bool modelfile_is_unchanged(const struct modelfile *f, const char *path);
 

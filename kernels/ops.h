@@ -5,8 +5,8 @@
  * decided here by the caller (threads, batches, which rows of a matrix) never changes a result.
  *
  * Layouts:
- *   Q8_0 row        cols/32 blocks of { fp16 scale, 32 int8 }, 34 bytes, as GGUF stores it.
- *   packed Q8_0     the backend's own arrangement of the same values, made once by pack_q8().
+ *   stored row      blocks as GGUF has them (blocks.h), or fp32, fp16, bf16 values.
+ *   packed matrix   the backend's own arrangement of the same values, made once by pack().
  *   struct acts     quantised activations of a batch, one row per token (NV1 3.2).
  *   key tile        64 positions of one head: byte of (position j, dimension i) at ((i / 4) * 64 + j) * 4 + i % 4.
  *   value tile      64 positions of one head: byte of (position j, dimension i) at ((j / 2) * width + i) * 2 + j % 2.
@@ -24,9 +24,9 @@
 #include "kernels/tensor.h"
 
 enum {
-    Q8_BLOCK = 32,               /* values per Q8_0 block */
-    Q8_BLOCK_BYTES = 34,
     ACT_BLOCK = 256,             /* values per activation scale, and per block of VSUM */
+    ACT_RUN = 16,                /* values per entry of acts.sums: the shortest run of any weight type */
+    ACT_RUNS = ACT_BLOCK / ACT_RUN,
     TILE = 64,                   /* positions per softmax tile */
     CHUNK = 256,                 /* positions per attention chunk */
     HEAD_DIM_MAX = 1024,
@@ -41,12 +41,12 @@ struct acts {
     uint32_t cols;               /* length of a row before padding */
     int8_t *q;                   /* (tokens, blocks * 256) */
     float *d;                    /* (tokens, blocks) */
-    int32_t *sums;               /* (tokens, blocks * 8): sum of q over each 32, for backends with biased weights */
+    int16_t *sums;               /* (tokens, blocks * 16): sum of q over each 16, for mins and for biased weights */
 };
 
 /* A weight matrix: y[row] = row . x */
 struct matrix {
-    enum tensor_type type;       /* F32, F16, Q8_0 */
+    enum tensor_type type;       /* F32, F16, BF16, or one that block_format() knows */
     uint32_t rows, cols;
     const uint8_t *data;         /* as stored, (rows, cols) */
     const uint8_t *packed;       /* the backend's arrangement, or NULL */
@@ -66,16 +66,17 @@ struct ops {
     /* NV1 3.3: q[0..n) and *d. False: not finite (q is zeroed). */
     bool (*quantize_head)(const float *in, uint32_t n, int8_t *q, float *d);
 
-    /* Bytes of the packed form of a Q8_0 matrix, 0 if this backend reads it as stored; and rows per packed group: the
-     * row ranges below begin at multiples of it. */
+    /* Bytes of the packed form of a quantised matrix, 0 if this backend reads the type as stored; and rows per packed
+     * group: the row ranges below begin at multiples of it, and end at one or at the last row. */
     uint32_t group_rows;
-    size_t (*packed_bytes)(uint32_t rows, uint32_t cols);
-    void (*pack_q8)(const struct matrix *w, uint8_t *packed);
+    size_t (*packed_bytes)(enum tensor_type type, uint32_t rows, uint32_t cols);
+    /* Writes the packed form of rows [begin, end), all bytes of their groups, to where it belongs in `packed`. */
+    void (*pack)(const struct matrix *w, uint32_t begin, uint32_t end, uint8_t *packed);
 
-    /* NV1 4.1 for rows [begin, end) and tokens [0, n): y[token * stride + row]. */
-    void (*matmul_q8)(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
-                      size_t stride);
-    /* NV1 4.2 likewise; x is (n, w->cols). w->type is F32 or F16. */
+    /* NV1 4.1 for rows [begin, end) and tokens [0, n): y[token * stride + row]. w->type is quantised. */
+    void (*matmul)(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
+                   size_t stride);
+    /* NV1 4.2 likewise; x is (n, w->cols). w->type is F32, F16 or BF16. */
     void (*matmul_float)(const struct matrix *w, const float *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
                          size_t stride);
 
@@ -108,6 +109,9 @@ struct ops {
 /* The law. */
 extern const struct ops ops_ref;
 
+/* NV1 4.1 from the stored bytes: what a backend uses for a type it has no kernel of its own for. */
+void ops_ref_matmul(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
+                    size_t stride);
 /* VSUM of NV1 4.3 by the law, for whoever needs a single one. */
 float ops_ref_vsum(const float *a, const float *b, uint32_t n);
 

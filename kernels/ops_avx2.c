@@ -8,7 +8,7 @@
 #include "kernels/exact_math.h"
 #include "kernels/unroll.h"
 
-enum { GROUP = 8, GROUP_BLOCK_BYTES = GROUP * Q8_BLOCK_BYTES };
+enum { GROUP = 8, Q8_BLOCK = 32, Q8_BLOCK_BYTES = 34, GROUP_BLOCK_BYTES = GROUP * Q8_BLOCK_BYTES };
 
 static __m256i load256(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 
@@ -76,10 +76,10 @@ static bool quantize_block(const float *x, uint32_t n, int8_t *q, float *d)
     return true;
 }
 
-static int32_t sum_bytes(const int8_t *q)
+static int16_t sum_16_bytes(const int8_t *q)
 {
-    __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), load256(q));
-    return sum_lanes(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    __m256i words = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)q));
+    return (int16_t)sum_lanes(_mm256_madd_epi16(words, _mm256_set1_epi16(1)));
 }
 
 bool avx2_quantize(const float *in, struct acts *x, uint32_t token)
@@ -87,7 +87,7 @@ bool avx2_quantize(const float *in, struct acts *x, uint32_t token)
     uint32_t blocks = ops_act_blocks(x->cols);
     int8_t *q = x->q + (size_t)token * blocks * ACT_BLOCK;
     float *d = x->d + (size_t)token * blocks;
-    int32_t *sums = x->sums + (size_t)token * blocks * 8;
+    int16_t *sums = x->sums + (size_t)token * blocks * ACT_RUNS;
     bool finite = true;
     for (uint32_t b = 0; b < blocks; b++) {
         uint32_t first = b * ACT_BLOCK, n = x->cols - first;
@@ -98,8 +98,8 @@ bool avx2_quantize(const float *in, struct acts *x, uint32_t token)
             memcpy(padded, in + first, n * sizeof *in);
             finite = quantize_block(padded, ACT_BLOCK, q + first, &d[b]) && finite;
         }
-        for (uint32_t i = 0; i < 8; i++)
-            sums[b * 8 + i] = sum_bytes(q + first + i * Q8_BLOCK);
+        for (uint32_t i = 0; i < ACT_RUNS; i++)
+            sums[b * ACT_RUNS + i] = sum_16_bytes(q + first + i * ACT_RUN);
     }
     return finite;
 }
@@ -120,16 +120,20 @@ bool avx2_quantize_head(const float *in, uint32_t n, int8_t *q, float *d)
 
 /* --- NV1 4.1 ------------------------------------------------------------------------------------------------------ */
 
-static size_t avx2_packed_bytes(uint32_t rows, uint32_t cols)
+static size_t avx2_packed_bytes(enum tensor_type type, uint32_t rows, uint32_t cols)
 {
+    if (type != TENSOR_Q8_0)
+        return 0;
     return (size_t)((rows + GROUP - 1) / GROUP) * (cols / Q8_BLOCK) * GROUP_BLOCK_BYTES;
 }
 
-static void avx2_pack_q8(const struct matrix *w, uint8_t *packed)
+static void avx2_pack(const struct matrix *w, uint32_t begin, uint32_t end, uint8_t *packed)
 {
     uint32_t blocks = w->cols / Q8_BLOCK;
-    memset(packed, 0, avx2_packed_bytes(w->rows, w->cols));
-    for (uint32_t row = 0; row < w->rows; row++) {
+    size_t group_bytes = (size_t)blocks * GROUP_BLOCK_BYTES;
+    if (end % GROUP != 0)
+        memset(packed + end / GROUP * group_bytes, 0, group_bytes);
+    for (uint32_t row = begin; row < end; row++) {
         uint32_t lane = row % GROUP;
         for (uint32_t b = 0; b < blocks; b++) {
             const uint8_t *from = w->data + ((size_t)row * blocks + b) * Q8_BLOCK_BYTES;
@@ -195,9 +199,13 @@ static void store_rows(float *y, __m256 v, uint32_t count)
     memcpy(y, all, count * sizeof *y);
 }
 
-static void avx2_matmul_q8(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end,
+static void avx2_matmul(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end,
                            float *y, size_t stride)
 {
+    if (w->type != TENSOR_Q8_0) {
+        ops_ref_matmul(w, x, n, begin, end, y, stride);
+        return;
+    }
     uint32_t blocks = w->cols / Q8_BLOCK, act_blocks = ops_act_blocks(w->cols);
     for (uint32_t row = begin; row < end; row += GROUP) {
         const uint8_t *group = w->packed + (size_t)(row / GROUP) * blocks * GROUP_BLOCK_BYTES;
@@ -248,7 +256,11 @@ static void weight_block(const uint8_t *row, enum tensor_type type, uint32_t fir
     }
     uint16_t half[ACT_BLOCK] = { 0 };
     memcpy(half, row + (size_t)first * 2, n * sizeof *half);
-    for (uint32_t i = 0; i < ACT_BLOCK; i += 8)
+    for (uint32_t i = 0; type == TENSOR_BF16 && i < ACT_BLOCK; i += 8) {
+        __m256i high = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(half + i)));
+        _mm256_storeu_ps(out + i, _mm256_castsi256_ps(_mm256_slli_epi32(high, 16)));
+    }
+    for (uint32_t i = 0; type == TENSOR_F16 && i < ACT_BLOCK; i += 8)
         _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(half + i))));
 }
 
@@ -262,7 +274,7 @@ static const float *padded_block(const float *x, uint32_t n, float *out)
 void avx2_matmul_float(const struct matrix *w, const float *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
                               size_t stride)
 {
-    size_t row_bytes = (size_t)w->cols * (w->type == TENSOR_F16 ? 2 : 4);
+    size_t row_bytes = (size_t)w->cols * tensor_type_block_bytes(w->type);
     for (uint32_t row = begin; row < end; row++) {
         for (uint32_t t = 0; t < n; t++)
             y[t * stride + row] = 0.0f;
@@ -557,8 +569,8 @@ const struct ops ops_avx2 = {
     .quantize_head = avx2_quantize_head,
     .group_rows = GROUP,
     .packed_bytes = avx2_packed_bytes,
-    .pack_q8 = avx2_pack_q8,
-    .matmul_q8 = avx2_matmul_q8,
+    .pack = avx2_pack,
+    .matmul = avx2_matmul,
     .matmul_float = avx2_matmul_float,
     .rmsnorm = avx2_rmsnorm,
     .gate = avx2_gate,

@@ -7,10 +7,12 @@
 #include "kernels/ops_avx2.h"
 #include "kernels/unroll.h"
 
-enum { GROUP = 16, GROUP_BLOCK_BYTES = GROUP * Q8_BLOCK_BYTES, TOKENS_AT_ONCE = 8, PREFETCH_BYTES = 4096 };
+enum { GROUP = 16, Q8_BLOCK = 32, Q8_BLOCK_BYTES = 34, GROUP_BLOCK_BYTES = GROUP * Q8_BLOCK_BYTES, TOKENS_AT_ONCE = 8, PREFETCH_BYTES = 4096 };
 
-static size_t packed_bytes(uint32_t rows, uint32_t cols)
+static size_t packed_bytes(enum tensor_type type, uint32_t rows, uint32_t cols)
 {
+    if (type != TENSOR_Q8_0)
+        return 0;
     return (size_t)((rows + GROUP - 1) / GROUP) * (cols / Q8_BLOCK) * GROUP_BLOCK_BYTES;
 }
 
@@ -21,11 +23,13 @@ static void pack_block(const uint8_t *from, uint32_t lane, uint8_t *to)
         to[GROUP * 2 + (i / 4 * GROUP + lane) * 4 + i % 4] = from[2 + i] ^ 0x80;
 }
 
-static void pack_q8(const struct matrix *w, uint8_t *packed)
+static void pack(const struct matrix *w, uint32_t begin, uint32_t end, uint8_t *packed)
 {
     uint32_t blocks = w->cols / Q8_BLOCK;
-    memset(packed, 0, packed_bytes(w->rows, w->cols));
-    for (uint32_t row = 0; row < w->rows; row++)
+    size_t group_bytes = (size_t)blocks * GROUP_BLOCK_BYTES;
+    if (end % GROUP != 0)
+        memset(packed + end / GROUP * group_bytes, 0, group_bytes);
+    for (uint32_t row = begin; row < end; row++)
         for (uint32_t b = 0; b < blocks; b++)
             pack_block(w->data + ((size_t)row * blocks + b) * Q8_BLOCK_BYTES, row % GROUP,
                        packed + ((size_t)(row / GROUP) * blocks + b) * GROUP_BLOCK_BYTES);
@@ -42,9 +46,12 @@ static __m512i broadcast4(const int8_t *q)
 struct tokens {
     const int8_t *q;
     const float *d;
-    const int32_t *sums;
+    const int16_t *sums;
     size_t blocks;               /* of 256, per token: their strides */
 };
+
+/* What adding 128 to the weights added to a sum over 32, negated. */
+static __m512i sum_of_32(const int16_t *sums) { return _mm512_set1_epi32(-128 * (sums[0] + sums[1])); }
 
 /* NV1 4.1 for 16 rows and `count` tokens; inlined with a constant count, so that sums and results stay in registers. */
 static inline __attribute__((always_inline)) void dot_group(const uint8_t *w, uint32_t blocks, const struct tokens *x,
@@ -57,7 +64,7 @@ static inline __attribute__((always_inline)) void dot_group(const uint8_t *w, ui
         __m512i sum[TOKENS_AT_ONCE];
         UNROLL
         for (uint32_t t = 0; t < count; t++)
-            sum[t] = _mm512_set1_epi32(-128 * x->sums[t * x->blocks * 8 + b]);
+            sum[t] = sum_of_32(x->sums + t * x->blocks * ACT_RUNS + b * 2);
         UNROLL
         for (uint32_t i = 0; i < 8; i++) {
             _mm_prefetch((const char *)w + PREFETCH_BYTES + i * 64, _MM_HINT_T0);
@@ -76,9 +83,13 @@ static inline __attribute__((always_inline)) void dot_group(const uint8_t *w, ui
     }
 }
 
-static void matmul_q8(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
-                      size_t stride)
+static void matmul(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
+                   size_t stride)
 {
+    if (w->type != TENSOR_Q8_0) {
+        ops_ref_matmul(w, x, n, begin, end, y, stride);
+        return;
+    }
     uint32_t blocks = w->cols / Q8_BLOCK;
     size_t act_blocks = ops_act_blocks(w->cols);
     for (uint32_t row = begin; row < end; row += GROUP) {
@@ -86,7 +97,7 @@ static void matmul_q8(const struct matrix *w, const struct acts *x, uint32_t n, 
         __mmask16 rows = (__mmask16)(end - row >= GROUP ? 0xffffu : (1u << (end - row)) - 1);
         for (uint32_t t = 0, count; t < n; t += count) {
             struct tokens from = { .q = x->q + t * act_blocks * ACT_BLOCK, .d = x->d + t * act_blocks,
-                                   .sums = x->sums + t * act_blocks * 8, .blocks = act_blocks };
+                                   .sums = x->sums + t * act_blocks * ACT_RUNS, .blocks = act_blocks };
             __m512 out[TOKENS_AT_ONCE];
             count = n - t >= 8 ? 8 : n - t >= 4 ? 4 : n - t >= 2 ? 2 : 1;
             if (count == 8)
@@ -149,8 +160,8 @@ const struct ops ops_avx512 = {
     .quantize_head = avx2_quantize_head,
     .group_rows = GROUP,
     .packed_bytes = packed_bytes,
-    .pack_q8 = pack_q8,
-    .matmul_q8 = matmul_q8,
+    .pack = pack,
+    .matmul = matmul,
     .matmul_float = avx2_matmul_float,
     .rmsnorm = avx2_rmsnorm,
     .gate = avx2_gate,

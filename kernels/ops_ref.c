@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "kernels/blocks.h"
 #include "kernels/exact_math.h"
 #include "kernels/quant.h"
 
@@ -13,7 +14,7 @@ static bool ref_quantize(const float *in, struct acts *x, uint32_t token)
     uint32_t blocks = ops_act_blocks(x->cols);
     int8_t *q = x->q + (size_t)token * blocks * ACT_BLOCK;
     float *d = x->d + (size_t)token * blocks;
-    int32_t *sums = x->sums + (size_t)token * blocks * 8;
+    int16_t *sums = x->sums + (size_t)token * blocks * ACT_RUNS;
     bool finite = true;
     for (uint32_t b = 0; b < blocks; b++) {
         uint32_t first = b * ACT_BLOCK;
@@ -21,10 +22,10 @@ static bool ref_quantize(const float *in, struct acts *x, uint32_t token)
         finite = quant_block(in + first, n, q + first, &d[b]) && finite;
         memset(q + first + n, 0, ACT_BLOCK - n);
     }
-    for (uint32_t b = 0; b < blocks * 8; b++) {
-        sums[b] = 0;
-        for (uint32_t i = 0; i < Q8_BLOCK; i++)
-            sums[b] += q[b * Q8_BLOCK + i];
+    for (uint32_t r = 0; r < blocks * ACT_RUNS; r++) {
+        sums[r] = 0;
+        for (uint32_t i = 0; i < ACT_RUN; i++)
+            sums[r] = (int16_t)(sums[r] + q[r * ACT_RUN + i]);
     }
     return finite;
 }
@@ -32,41 +33,64 @@ static bool ref_quantize(const float *in, struct acts *x, uint32_t token)
 /* NV1 3.3 */
 static bool ref_quantize_head(const float *in, uint32_t n, int8_t *q, float *d) { return quant_block(in, n, q, d); }
 
-static size_t ref_packed_bytes(uint32_t rows, uint32_t cols)
+static size_t ref_packed_bytes(enum tensor_type type, uint32_t rows, uint32_t cols)
 {
-    (void)rows, (void)cols;
+    (void)type, (void)rows, (void)cols;
     return 0;
 }
 
-static void ref_pack_q8(const struct matrix *w, uint8_t *packed) { (void)w, (void)packed; }
+static void ref_pack(const struct matrix *w, uint32_t begin, uint32_t end, uint8_t *packed)
+{
+    (void)w, (void)begin, (void)end, (void)packed;
+}
 
-static float load_half(const uint8_t *p) { return exact_half_to_float((uint16_t)(p[0] | p[1] << 8)); }
+/* NV1 4.1: S and B of one block against the activations at the same place. */
+static void block_sums(const struct block_format *f, const struct block *w, const int8_t *q, int32_t *s, int32_t *b)
+{
+    *s = 0;
+    *b = 0;
+    for (uint32_t r = 0; r < f->len / f->run; r++) {
+        int32_t products = 0, values = 0;
+        for (uint32_t i = r * f->run; i < (r + 1) * f->run; i++) {
+            products += block_weight(f, w->code[i]) * q[i];
+            values += q[i];
+        }
+        *s += w->scale[r] * products;
+        *b += w->min[r] * values;
+    }
+}
 
 /* NV1 4.1, one row and one token */
-static float q8_dot(const uint8_t *row, const int8_t *q, const float *d, uint32_t cols)
+static float quantised_dot(const struct block_format *f, const uint8_t *row, const int8_t *q, const float *d, uint32_t cols)
 {
     float y = 0.0f;
-    for (uint32_t b = 0; b < cols / Q8_BLOCK; b++) {
-        const uint8_t *block = row + (size_t)b * Q8_BLOCK_BYTES;
-        int32_t sum = 0;
-        for (uint32_t i = 0; i < Q8_BLOCK; i++)
-            sum += (int8_t)block[2 + i] * q[b * Q8_BLOCK + i];
-        float t = load_half(block) * d[b / 8];
-        y = fmaf(t, (float)sum, y);
+    for (uint32_t first = 0; first < cols; first += f->len) {
+        struct block w;
+        int32_t s, b;
+        block_read(f, row + (size_t)(first / f->len) * f->bytes, &w);
+        block_sums(f, &w, q + first, &s, &b);
+        float dx = d[first / ACT_BLOCK];
+        y = fmaf(w.d * dx, (float)s, y);
+        if (f->has_min)
+            y = fmaf(w.m * dx, (float)b, y);
     }
     return y;
 }
 
-static void ref_matmul_q8(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end,
-                          float *y, size_t stride)
+void ops_ref_matmul(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
+                    size_t stride)
 {
+    const struct block_format *f = block_format(w->type);
+    ENSURE(f);
     uint32_t blocks = ops_act_blocks(w->cols);
-    size_t row_bytes = (size_t)(w->cols / Q8_BLOCK) * Q8_BLOCK_BYTES;
+    size_t row_bytes = (size_t)(w->cols / f->len) * f->bytes;
     for (uint32_t token = 0; token < n; token++)
         for (uint32_t row = begin; row < end; row++)
-            y[token * stride + row] = q8_dot(w->data + row * row_bytes, x->q + (size_t)token * blocks * ACT_BLOCK,
-                                             x->d + (size_t)token * blocks, w->cols);
+            y[token * stride + row] = quantised_dot(f, w->data + row * row_bytes, x->q + (size_t)token * blocks * ACT_BLOCK,
+                                                    x->d + (size_t)token * blocks, w->cols);
 }
+
+static uint16_t load_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
 /* Element i of a float row, as fp32; +0 beyond its end (the padding of NV1 4.3). */
 static float float_weight(const uint8_t *row, enum tensor_type type, uint32_t cols, uint32_t i)
@@ -74,7 +98,9 @@ static float float_weight(const uint8_t *row, enum tensor_type type, uint32_t co
     if (i >= cols)
         return 0.0f;
     if (type == TENSOR_F16)
-        return load_half(row + (size_t)i * 2);
+        return exact_half_to_float(load_u16(row + (size_t)i * 2));
+    if (type == TENSOR_BF16)
+        return float_from_bits((uint32_t)load_u16(row + (size_t)i * 2) << 16);
     float x;
     memcpy(&x, row + (size_t)i * 4, sizeof x);
     return x;
@@ -105,7 +131,7 @@ float ops_ref_vsum(const float *a, const float *b, uint32_t n) { return vsum((co
 static void ref_matmul_float(const struct matrix *w, const float *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
                              size_t stride)
 {
-    size_t row_bytes = (size_t)w->cols * (w->type == TENSOR_F16 ? 2 : 4);
+    size_t row_bytes = (size_t)w->cols * tensor_type_block_bytes(w->type);
     for (uint32_t token = 0; token < n; token++)
         for (uint32_t row = begin; row < end; row++)
             y[token * stride + row] = vsum(w->data + row * row_bytes, w->type, x + (size_t)token * w->cols, w->cols);
@@ -240,8 +266,8 @@ const struct ops ops_ref = {
     .quantize_head = ref_quantize_head,
     .group_rows = 1,
     .packed_bytes = ref_packed_bytes,
-    .pack_q8 = ref_pack_q8,
-    .matmul_q8 = ref_matmul_q8,
+    .pack = ref_pack,
+    .matmul = ops_ref_matmul,
     .matmul_float = ref_matmul_float,
     .rmsnorm = ref_rmsnorm,
     .gate = ref_gate,

@@ -1,6 +1,9 @@
 /* quant.c - NV1 3.2 and 3.3: activations to int8. */
 #include "kernels/quant.h"
 
+#include <math.h>
+
+#include "kernels/blocks.h"
 #include "kernels/exact_math.h"
 
 /* The greatest |x| in an order-free way: magnitudes compare like their bits, and NaN > infinity > finite. */
@@ -45,39 +48,52 @@ static void store_f32(uint8_t *p, float x)
         p[i] = (uint8_t)(u >> 8 * i);
 }
 
-static void q8_row_to_float(const uint8_t *row, uint32_t cols, float *out)
+/* NV1 4.4 */
+static void block_to_float(const struct block_format *f, const struct block *b, float *out)
 {
-    for (uint32_t i = 0; i < cols; i++) {
-        const uint8_t *block = row + (size_t)(i / Q8_BLOCK) * Q8_BLOCK_BYTES;
-        out[i] = exact_half_to_float(load_u16(block)) * (float)(int8_t)block[2 + i % Q8_BLOCK];
+    for (uint32_t i = 0; i < f->len; i++) {
+        uint32_t run = i / f->run;
+        out[i] = b->d * (float)(b->scale[run] * block_weight(f, b->code[i]));
+        if (f->has_min)
+            out[i] = fmaf(b->m, (float)b->min[run], out[i]);
     }
+}
+
+static float float_at(enum tensor_type type, const uint8_t *p)
+{
+    if (type == TENSOR_F16)
+        return exact_half_to_float(load_u16(p));
+    if (type == TENSOR_BF16)
+        return float_from_bits((uint32_t)load_u16(p) << 16);
+    ENSURE(type == TENSOR_F32);
+    return load_f32(p);
 }
 
 void quant_row_to_float(const struct matrix *w, uint32_t row, float *out)
 {
-    if (w->type == TENSOR_Q8_0) {
-        q8_row_to_float(w->data + (size_t)row * (w->cols / Q8_BLOCK) * Q8_BLOCK_BYTES, w->cols, out);
-    } else if (w->type == TENSOR_F16) {
-        const uint8_t *p = w->data + (size_t)row * w->cols * 2;
-        for (uint32_t i = 0; i < w->cols; i++)
-            out[i] = exact_half_to_float(load_u16(p + (size_t)i * 2));
-    } else {
-        ENSURE(w->type == TENSOR_F32);
-        const uint8_t *p = w->data + (size_t)row * w->cols * 4;
-        for (uint32_t i = 0; i < w->cols; i++)
-            out[i] = load_f32(p + (size_t)i * 4);
+    const struct block_format *f = block_format(w->type);
+    uint32_t len = tensor_type_block_len(w->type), bytes = tensor_type_block_bytes(w->type);
+    const uint8_t *p = w->data + (size_t)row * (w->cols / len) * bytes;
+    for (uint32_t i = 0; i < w->cols; i += len, p += bytes) {
+        if (!f) {
+            out[i] = float_at(w->type, p);
+            continue;
+        }
+        struct block b;
+        block_read(f, p, &b);
+        block_to_float(f, &b, out + i);
     }
 }
 
 size_t quant_head_bytes(enum tensor_type head, uint32_t dim)
 {
-    return head == TENSOR_Q8_0 ? (size_t)dim + (size_t)ops_act_blocks(dim) * 4 : (size_t)dim * 4;
+    return block_format(head) ? (size_t)dim + (size_t)ops_act_blocks(dim) * 4 : (size_t)dim * 4;
 }
 
 void quant_write_head(enum tensor_type head, uint32_t dim, const float *h, const struct acts *x, uint32_t token,
                       uint8_t *out)
 {
-    if (head != TENSOR_Q8_0) {
+    if (!block_format(head)) {
         for (uint32_t i = 0; i < dim; i++)
             store_f32(out + (size_t)i * 4, h[i]);
         return;

@@ -1,9 +1,8 @@
 /* quant.h - how is a vector of floats written as small integers, and back?
  *
- * Q8_0 as model files store it, the int8 activations of NV1 3.2 and 3.3, and the head bytes that digests are taken over.
+ * Stored rows as floats, the int8 activations of NV1 3.2 and 3.3, and the head bytes that digests are taken over.
  *
- *   Q8_0 block, 34 bytes       offset 0  fp16 scale (little-endian)      offset 2  32 x int8
- *   head bytes, Q8_0 head      n x int8, then ceil(n / 256) x fp32 scale (little-endian)
+ *   head bytes, quantised head n x int8, then ceil(n / 256) x fp32 scale (little-endian)
  *   head bytes, float head     n x fp32 (little-endian)
  *
  * Threads: pure; any thread.
@@ -21,7 +20,7 @@ bool quant_block(const float *x, uint32_t n, int8_t *q, float *d);
 /* Row `row` of a stored matrix as fp32 (NV1 4.4). */
 void quant_row_to_float(const struct matrix *w, uint32_t row, float *out);
 
-/* NV1 9: size and content. h is used for float heads, x (row `token`) for a Q8_0 head. */
+/* NV1 9: size and content. h is used for float heads, x (row `token`) for a quantised one. */
 size_t quant_head_bytes(enum tensor_type head, uint32_t dim);
 void quant_write_head(enum tensor_type head, uint32_t dim, const float *h, const struct acts *x, uint32_t token,
                       uint8_t *out);

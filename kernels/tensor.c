@@ -1,6 +1,8 @@
 /* tensor.c - the size table of GGUF's element types and checked shape arithmetic. */
 #include "kernels/tensor.h"
 
+#include "kernels/blocks.h"
+
 static const struct type_row {
     const char *name;
     uint32_t id, block_len, block_bytes;
@@ -22,7 +24,7 @@ bool tensor_type_is_known(uint32_t id) { return find_type(id) != NULL; }
 
 bool tensor_type_is_computable(enum tensor_type type)
 {
-    return type == TENSOR_F32 || type == TENSOR_F16 || type == TENSOR_Q8_0;
+    return type == TENSOR_F32 || type == TENSOR_F16 || type == TENSOR_BF16 || block_format(type);
 }
 
 const char *tensor_type_name(uint32_t id)

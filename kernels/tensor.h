@@ -71,7 +71,7 @@ struct tensor {
 
 /* True if `id` is a type in the table above. */
 bool tensor_type_is_known(uint32_t id);
-/* True if the engine computes with it in this version: F32, F16, Q8_0. */
+/* True if the engine computes with it in this version: F32, F16, BF16 and what block_format() knows. */
 bool tensor_type_is_computable(enum tensor_type type);
 /* "Q8_0"; "?" for what is not in the table. Static storage. */
 const char *tensor_type_name(uint32_t id);

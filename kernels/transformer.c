@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "kernels/attention.h"
+#include "kernels/blocks.h"
 #include "kernels/exact_math.h"
+#include "kernels/packing.h"
 #include "kernels/pool_posix.h"
 #include "kernels/quant.h"
 
@@ -30,7 +32,7 @@ static bool acts_init(struct acts *a, uint32_t rows, uint32_t cols)
     a->cols = cols;
     a->q = floats(rows, (size_t)blocks * ACT_BLOCK / 4);
     a->d = floats(rows, blocks);
-    a->sums = floats(rows, (size_t)blocks * 8);
+    a->sums = floats(rows, (size_t)blocks * ACT_RUNS / 2);
     return a->q && a->d && a->sums;
 }
 
@@ -115,27 +117,17 @@ static struct matrix *matrix_at(struct transformer *t, uint32_t i)
     return all[i % 7];
 }
 
-static void pack_one(void *ctx, uint32_t i)
-{
-    struct transformer *t = ctx;
-    struct matrix *w = matrix_at(t, i);
-    size_t bytes = w->type == TENSOR_Q8_0 ? t->ops->packed_bytes(w->rows, w->cols) : 0;
-    uint8_t *packed = bytes ? aligned_alloc(OPS_ALIGN, (bytes + OPS_ALIGN - 1) / OPS_ALIGN * OPS_ALIGN) : NULL;
-    if (packed)
-        t->ops->pack_q8(w, packed);
-    w->packed = packed;
-}
-
 static enum err pack_weights(struct transformer *t)
 {
     uint32_t count = t->model->config.layers * 7 + 1;
-    pool_run(t->pool, count, pack_one, t);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct matrix *w = matrix_at(t, i);
-        if (w->type == TENSOR_Q8_0 && !w->packed && t->ops->packed_bytes(w->rows, w->cols) > 0)
-            return ERR_MEMORY;
-    }
-    return OK;
+    struct matrix **all = calloc(count, sizeof *all);
+    if (!all)
+        return ERR_MEMORY;
+    for (uint32_t i = 0; i < count; i++)
+        all[i] = matrix_at(t, i);
+    enum err e = packing_make(t->ops, t->pool, all, count, t->model->release, &t->packed);
+    free(all);
+    return e;
 }
 
 static enum err allocate(struct transformer *t)
@@ -167,12 +159,11 @@ static enum err allocate(struct transformer *t)
 }
 
 /* Floats behind one row of quantised inputs: bytes and block sums are allocated as floats (acts_init). */
-static uint64_t acts_floats(uint32_t cols) { return (uint64_t)ops_act_blocks(cols) * (ACT_BLOCK / 4 + 1 + 8); }
+static uint64_t acts_floats(uint32_t cols) { return (uint64_t)ops_act_blocks(cols) * (ACT_BLOCK / 4 + 1 + ACT_RUNS / 2); }
 
 static uint64_t packed_bytes(const struct ops *ops, const struct tensor *w)
 {
-    struct matrix m = matrix_of(w);
-    return m.type == TENSOR_Q8_0 ? ops->packed_bytes(m.rows, m.cols) : 0;
+    return packing_bytes(ops, w->type, (uint32_t)w->extents[1], (uint32_t)w->extents[0]);
 }
 
 static uint64_t weights_bytes(const struct model *m, const struct ops *ops)
@@ -239,9 +230,7 @@ enum err transformer_init(struct transformer *t, const struct model *model, cons
 
 void transformer_fini(struct transformer *t)
 {
-    if (t->layers)
-        for (uint32_t i = 0; i <= t->model->config.layers * 7; i++)
-            free((void *)(uintptr_t)matrix_at(t, i)->packed);
+    packing_free(t->packed);
     void *all[] = { t->layers, t->norms, t->rates, t->x,    t->n,  t->y,        t->h,           t->q,     t->o,
                     t->k,      t->v,     t->gate,  t->up,   t->rotation,        (void *)t->bad, t->wanted };
     for (size_t i = 0; i < ARRAY_COUNT(all); i++)
@@ -294,8 +283,8 @@ static void multiply_item(void *ctx, uint32_t item)
     const struct matrix *w = l->products[p].w;
     uint32_t begin = (item - before) * l->rows_per_item;
     uint32_t end = w->rows - begin < l->rows_per_item ? w->rows : begin + l->rows_per_item;
-    if (w->type == TENSOR_Q8_0)
-        l->t->ops->matmul_q8(w, l->acts, l->n, begin, end, l->products[p].y, w->rows);
+    if (block_format(w->type))
+        l->t->ops->matmul(w, l->acts, l->n, begin, end, l->products[p].y, w->rows);
     else
         l->t->ops->matmul_float(w, l->x, l->n, begin, end, l->products[p].y, w->rows);
 }
@@ -330,7 +319,7 @@ static void multiply(struct transformer *t, const struct product *products, uint
 static void quantize_for(struct transformer *t, const struct matrix *a, const struct matrix *b, const struct matrix *c,
                          const float *x, struct acts *acts, uint32_t row)
 {
-    bool wanted = a->type == TENSOR_Q8_0 || (b && b->type == TENSOR_Q8_0) || (c && c->type == TENSOR_Q8_0);
+    bool wanted = block_format(a->type) || (b && block_format(b->type)) || (c && block_format(c->type));
     if (wanted && !t->ops->quantize(x + (size_t)row * acts->cols, acts, row))
         mark_bad(t, row);
 }
@@ -444,7 +433,7 @@ static void output_row(void *ctx, uint32_t wanted)
     float *h = t->h + (size_t)wanted * c->dim;
     if (!t->ops->rmsnorm(t->x + (size_t)i * c->dim, t->output_norm, c->dim, c->rms_eps, h))
         mark_bad(t, i);
-    if (t->head.type == TENSOR_Q8_0 && !t->ops->quantize(h, &t->h_acts, wanted))
+    if (block_format(t->head.type) && !t->ops->quantize(h, &t->h_acts, wanted))
         mark_bad(t, i);
 }
 
@@ -505,7 +494,7 @@ void transformer_logits(struct transformer *t, uint32_t first, uint32_t n, float
     struct acts from = { .cols = t->h_acts.cols,
                          .q = t->h_acts.q + first * blocks * ACT_BLOCK,
                          .d = t->h_acts.d + first * blocks,
-                         .sums = t->h_acts.sums + first * blocks * 8 };
+                         .sums = t->h_acts.sums + first * blocks * ACT_RUNS };
     multiply(t, (struct product[]){ { &t->head, logits } }, 1, t->h + (size_t)first * t->h_acts.cols, &from, n);
 }
 

@@ -45,6 +45,7 @@ struct transformer {
     const float *output_norm;
     double *rates;               /* (rope_dims / 2): angle per position, NV1 6.2 */
     struct kvcache kv;
+    void *packed;                /* all weights as the backend wants them (packing.h) */
 
     /* Activations, (rows_max, ...). */
     float *x, *n, *q, *k, *v, *o, *gate, *up, *y, *rotation;

@@ -160,6 +160,7 @@ enum err catalog_add_file(struct catalog *c, const char *name, const char *path,
         e = open_text_side(i, &g, name, &inner);
         if (e == OK && (e = model_open(&g, &i->model, &inner)) == OK) {
             i->has_model = true;
+            i->model.release = modelfile_release;
             i->entry.model = &i->model;
             identify(c, i, &g);
         }

@@ -17,7 +17,7 @@ if [ -n "$nvcc" ]; then
     fma=
     [ "$(uname -m)" = x86_64 ] && fma=-mfma
     objects=
-    for source in crypto/base.c kernels/exact_math.c kernels/quant.c kernels/ops_ref.c kernels/tensor.c \
+    for source in crypto/base.c kernels/blocks.c kernels/exact_math.c kernels/quant.c kernels/ops_ref.c kernels/tensor.c \
                   tests/gpu/nv1_reference.c; do
         object=$out/$(basename "$source" .c).o
         ${CC:-cc} -std=c11 -O2 $fma -ffp-contract=off -fno-fast-math -I. -c "$source" -o "$object"

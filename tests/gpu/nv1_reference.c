@@ -38,7 +38,7 @@ void nv1_half(const uint16_t *h, size_t n, float *y)
 
 int nv1_quantize(const float *x, uint32_t cols, int8_t *q, float *d)
 {
-    int32_t *sums = calloc(ops_act_blocks(cols) * 8u, sizeof *sums);
+    int16_t *sums = calloc(ops_act_blocks(cols) * (size_t)ACT_RUNS, sizeof *sums);
     ENSURE(sums);
     struct acts acts = { .cols = cols, .q = q, .d = d, .sums = sums };
     bool finite = ops_ref.quantize(x, &acts, 0);
@@ -55,7 +55,7 @@ void nv1_q8_rows(const uint8_t *rows, uint32_t n_rows, uint32_t cols, const int8
 {
     struct matrix w = { .type = TENSOR_Q8_0, .rows = n_rows, .cols = cols, .data = rows };
     struct acts acts = { .cols = cols, .q = (int8_t *)(uintptr_t)q, .d = (float *)(uintptr_t)d };
-    ops_ref.matmul_q8(&w, &acts, 1, 0, n_rows, y, n_rows);
+    ops_ref.matmul(&w, &acts, 1, 0, n_rows, y, n_rows);
 }
 
 float nv1_vsum(const float *a, const float *b, uint32_t n) { return ops_ref_vsum(a, b, n); }

@@ -3,6 +3,7 @@
 #define TALLYMESH_TESTS_KERNELS_RANDOM_INPUT_H
 
 #include "crypto/base.h"
+#include "kernels/blocks.h"
 #include "kernels/exact_math.h"
 
 enum input_kind {
@@ -47,6 +48,26 @@ static inline void input_bytes(struct rng *r, int8_t *q, uint32_t n)      /* in 
     for (uint32_t i = 0; i < n; i++) {
         uint64_t bits = rng_next(r);
         q[i] = bits % 4 == 0 ? (bits & 4 ? 127 : -127) : (int8_t)((int32_t)(bits >> 33) % 128);
+    }
+}
+
+/* Stored blocks of any bits, with finite floats: tiny and subnormal ones, or (extreme) any whose products stay finite;
+ * then some blocks have all bits set or none. */
+static inline void input_blocks(struct rng *r, const struct block_format *f, uint8_t *data, size_t blocks, bool extreme)
+{
+    rng_bytes(r, data, blocks * f->bytes);
+    for (size_t b = 0; b < blocks; b++, data += f->bytes) {
+        if (extreme && b % 5 == 0)
+            memset(data, b % 2 ? 0xff : 0x00, f->bytes);
+        if (f->type == TENSOR_MXFP4)
+            data[0] = extreme ? data[0] % 170 : data[0] % 4;
+        for (uint32_t i = 0; f->type != TENSOR_MXFP4 && i <= f->has_min; i++) {
+            uint8_t *high = data + f->half_at + 2 * i + 1;
+            if (!extreme)
+                *high &= 0x83;
+            else if ((*high & 0x7c) == 0x7c)
+                *high ^= 0x40;
+        }
     }
 }
 

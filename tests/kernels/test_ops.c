@@ -10,7 +10,7 @@
 #include "kernels/quant.h"
 #include "tests/kernels/random_input.h"
 
-enum { N_MAX = 2112, TOKENS = 11, ROWS_MAX = 70 };
+enum { N_MAX = 2112, TOKENS = 37, ROWS_MAX = 70 };
 
 static const uint32_t LENGTHS[] = { 1, 2, 7, 8, 9, 31, 32, 33, 63, 64, 100, 255, 256, 257, 288, 511, 512, 704, 1000, 2112 };
 
@@ -36,7 +36,7 @@ struct quantized {
     struct acts acts;
     int8_t q[TOKENS * N_MAX + TOKENS * ACT_BLOCK];
     float d[TOKENS * (N_MAX / ACT_BLOCK + 1)];
-    int32_t sums[TOKENS * (N_MAX / ACT_BLOCK + 1) * 8];
+    int16_t sums[TOKENS * (N_MAX / ACT_BLOCK + 1) * ACT_RUNS];
 };
 
 static void quantized_init(struct quantized *x, uint32_t cols)
@@ -85,85 +85,88 @@ static void quantisation(void **state)
     each_backend(check_quantize);
 }
 
-/* Random blocks; scales of any finite half, or some that are small. */
-static void random_q8(struct rng *r, uint8_t *data, size_t blocks, bool extreme)
-{
-    rng_bytes(r, data, blocks * Q8_BLOCK_BYTES);
-    for (size_t b = 0; b < blocks; b++) {
-        uint8_t *high = &data[b * Q8_BLOCK_BYTES + 1];
-        if (!extreme)
-            *high = *high & 0x83;                          /* tiny and subnormal */
-        else if ((*high & 0x7c) == 0x7c)
-            *high ^= 0x40;                                 /* neither infinity nor NaN */
-        if (extreme && b % 5 == 0)
-            memset(&data[b * Q8_BLOCK_BYTES + 2], b % 2 ? 0x80 : 0x7f, Q8_BLOCK);
-    }
-}
-
-static void compare_q8(const struct ops *ops, struct rng *r, uint32_t rows, uint32_t cols, uint32_t tokens, bool extreme)
+static void compare_products(const struct ops *ops, struct rng *r, const struct block_format *f, uint32_t rows,
+                             uint32_t cols, uint32_t tokens, bool extreme)
 {
     static uint8_t data[ROWS_MAX * N_MAX * 2];
     static struct quantized x;
     static float in[N_MAX], ya[TOKENS * ROWS_MAX], yb[TOKENS * ROWS_MAX];
-    random_q8(r, data, (size_t)rows * cols / Q8_BLOCK, extreme);
+    input_blocks(r, f, data, (size_t)rows * cols / f->len, extreme);
     quantized_init(&x, cols);
     for (uint32_t t = 0; t < tokens; t++) {
         input_values(r, extreme ? INPUT_WIDE : (enum input_kind)(t % 3), in, cols);
         assert_true(ops_ref.quantize(in, &x.acts, t));
     }
-    struct matrix w = { .type = TENSOR_Q8_0, .rows = rows, .cols = cols, .data = data };
-    size_t bytes = ops->packed_bytes(rows, cols);
-    uint8_t *packed = aligned_alloc(OPS_ALIGN, (bytes + OPS_ALIGN - 1) / OPS_ALIGN * OPS_ALIGN);
+    struct matrix w = { .type = f->type, .rows = rows, .cols = cols, .data = data };
+    size_t bytes = ops->packed_bytes(f->type, rows, cols);
+    uint8_t *packed = aligned_alloc(OPS_ALIGN, (bytes + 2 * OPS_ALIGN - 1) / OPS_ALIGN * OPS_ALIGN);
     assert_non_null(packed);
-    ops->pack_q8(&w, packed);
-    w.packed = packed;
+    uint32_t middle = rows / ops->group_rows / 2 * ops->group_rows;
+    if (bytes > 0) {
+        memset(packed + bytes, 0x55, OPS_ALIGN);
+        if (middle < rows)
+            ops->pack(&w, middle, rows, packed);
+        if (middle > 0)
+            ops->pack(&w, 0, middle, packed);
+        for (uint32_t i = 0; i < OPS_ALIGN; i++)
+            assert_int_equal(packed[bytes + i], 0x55);     /* nothing is written beyond what was asked for */
+        w.packed = packed;
+    }
     memset(ya, 0x55, sizeof ya);
     memset(yb, 0x55, sizeof yb);
-    ops_ref.matmul_q8(&w, &x.acts, tokens, 0, rows, ya, ROWS_MAX);
-    uint32_t middle = rows / ops->group_rows / 2 * ops->group_rows;
-    ops->matmul_q8(&w, &x.acts, tokens, middle, rows, yb, ROWS_MAX);
-    ops->matmul_q8(&w, &x.acts, tokens, 0, middle, yb, ROWS_MAX);
+    ops_ref.matmul(&w, &x.acts, tokens, 0, rows, ya, ROWS_MAX);
+    for (uint32_t i = 0; i < rows; i++)
+        assert_true(float_is_finite(ya[i]));               /* else the comparison would be of NaN payloads */
+    ops->matmul(&w, &x.acts, tokens, middle, rows, yb, ROWS_MAX);
+    if (middle > 0)
+        ops->matmul(&w, &x.acts, tokens, 0, middle, yb, ROWS_MAX);
     assert_memory_equal(ya, yb, sizeof ya);
     free(packed);
 }
 
-static void check_matmul_q8(const struct ops *ops, struct rng *r)
+static void check_products(const struct ops *ops, struct rng *r)
 {
     static const uint32_t rows[] = { 1, 7, 8, 15, 16, 17, 33, 70 }, cols[] = { 32, 64, 224, 256, 288, 544, 2048 };
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
-        for (size_t k = 0; k < ARRAY_COUNT(cols); k++)
-            compare_q8(ops, r, rows[i], cols[k], 1 + (uint32_t)(i * 7 + k) % TOKENS, (i + k) % 2);
-    for (uint32_t tokens = 1; tokens <= TOKENS; tokens++)
-        compare_q8(ops, r, 17, 288, tokens, true);
+    const struct block_format *f;
+    for (size_t type = 0; (f = block_format_at(type)); type++) {
+        for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+            for (size_t k = 0; k < ARRAY_COUNT(cols); k++)
+                if (cols[k] % f->len == 0)
+                    compare_products(ops, r, f, rows[i], cols[k], 1 + (uint32_t)(i * 7 + k) % 11, (i + k) % 2);
+        for (uint32_t tokens = 1; tokens <= TOKENS; tokens += tokens < 9 ? 1 : 7)
+            compare_products(ops, r, f, 17, f->len == 32 ? 288 : 512, tokens, true);
+    }
 }
 
-static void q8_products(void **state)
+static void quantised_products(void **state)
 {
     (void)state;
-    each_backend(check_matmul_q8);
+    each_backend(check_products);
 }
 
 static void check_matmul_float(const struct ops *ops, struct rng *r)
 {
+    static const enum tensor_type types[] = { TENSOR_F32, TENSOR_F16, TENSOR_BF16 };
     static float weights[5 * N_MAX + 1], x[3 * N_MAX], ya[3 * 5], yb[3 * 5];
     for (size_t k = 0; k < ARRAY_COUNT(LENGTHS); k++)
         for (int kind = 0; kind < INPUT_EXTREME; kind++)
-            for (int half = 0; half < 2; half++) {
+            for (size_t t = 0; t < ARRAY_COUNT(types); t++) {
+                bool half = types[t] != TENSOR_F32;
                 uint32_t cols = LENGTHS[k];
                 input_values(r, (enum input_kind)kind, weights, 5 * cols + 1);
                 input_values(r, (enum input_kind)kind, x, 3 * cols);
                 if (half)
                     for (uint32_t i = 0; i < 5 * cols + 1; i++)
-                        weights[i] = float_from_bits((uint32_t)rng_next(r) & 0xbbffbbffu);
+                        weights[i] = float_from_bits((uint32_t)rng_next(r) & 0xbbffbbffu);   /* two below 2 */
                 /* One byte off alignment: a model file promises none. */
                 uint8_t *data = (uint8_t *)weights + 1;
-                struct matrix w = { .type = half ? TENSOR_F16 : TENSOR_F32, .rows = 5, .cols = cols, .data = data };
+                struct matrix w = { .type = types[t], .rows = 5, .cols = cols, .data = data };
                 memmove(data, weights, (size_t)5 * cols * (half ? 2 : 4));
                 memset(yb, 0x55, sizeof yb);
                 ops_ref.matmul_float(&w, x, 3, 0, 5, ya, 5);
                 ops->matmul_float(&w, x, 3, 2, 5, yb, 5);
                 ops->matmul_float(&w, x, 3, 0, 2, yb, 5);
-                for (uint32_t i = 0; half && i < ARRAY_COUNT(ya); i++)
+                for (uint32_t i = 0; i < ARRAY_COUNT(ya); i++)
                     assert_true(float_is_finite(ya[i]));   /* else the comparison would be of NaN payloads */
                 assert_memory_equal(ya, yb, sizeof ya);
             }
@@ -371,7 +374,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantisation),
-        cmocka_unit_test(q8_products),
+        cmocka_unit_test(quantised_products),
         cmocka_unit_test(float_products),
         cmocka_unit_test(pointwise),
         cmocka_unit_test(attention_parts),

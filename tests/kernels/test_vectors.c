@@ -135,7 +135,7 @@ struct quantized {
     struct acts acts;
     int8_t q[512];
     float d[2];
-    int32_t sums[16];
+    int16_t sums[2 * ACT_RUNS];
 };
 
 static void quantized_of(const struct ops *ops, const float *x, struct quantized *out)
@@ -163,10 +163,10 @@ static void products(FILE *f, const struct ops *ops, struct rng *r)
         for (size_t b = 0; b < sizeof data / 34; b++)
             data[b * 34 + 1] &= b % 2 ? 0x3b : 0x83;       /* scales up to 1, and subnormal ones of both signs */
         struct matrix m = { .type = TENSOR_Q8_0, .rows = ROWS, .cols = COLS, .data = data };
-        ENSURE(ops->packed_bytes(ROWS, COLS) <= sizeof packed);
-        ops->pack_q8(&m, packed);
+        ENSURE(ops->packed_bytes(m.type, ROWS, COLS) <= sizeof packed);
+        ops->pack(&m, 0, ROWS, packed);
         m.packed = packed;
-        ops->matmul_q8(&m, &q.acts, 1, 0, ROWS, y, ROWS);
+        ops->matmul(&m, &q.acts, 1, 0, ROWS, y, ROWS);
         put_bytes(f, "q8_0_rows", data, sizeof data);
         put_floats(f, "y", y, ROWS);
         end_case(f);

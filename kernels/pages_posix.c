@@ -1,0 +1,23 @@
+/* pages_posix.c - large pages by advice: no setting of the machine is needed and none is changed. */
+#define _DEFAULT_SOURCE
+#include "kernels/pages_posix.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { LINE = 64, LARGE_PAGE = 2 << 20 };
+
+void *pages_alloc(size_t bytes)
+{
+    size_t align = bytes >= LARGE_PAGE ? LARGE_PAGE : LINE;
+    if (bytes > SIZE_MAX - align)
+        return NULL;
+    size_t whole = (bytes + LINE - 1) / LINE * LINE;
+    void *p = aligned_alloc(align, align == LINE ? whole : (whole + align - 1) / align * align);
+#if defined(MADV_HUGEPAGE)
+    /* Whole large pages only, so that the last one is not made resident for a few bytes. */
+    if (p && align == LARGE_PAGE)
+        (void)madvise(p, bytes / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE);
+#endif
+    return p;
+}
