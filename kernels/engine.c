@@ -4,19 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/backend.h"
-#include "kernels/exact_math.h"
+#include "kernels/device.h"
 #include "kernels/model.h"
+#include "kernels/ops.h"
 #include "kernels/pool_posix.h"
 #include "kernels/quant.h"
-#include "kernels/transformer.h"
 
 enum {
     SLOTS_DEFAULT = 8,
     PREFILL_CHUNK_DEFAULT = 64,
     PREFILL_CHUNK_MAX = 4096,
     KV_TOKENS_DEFAULT = 8192,
-    LOGIT_ROWS = 16                  /* wanted rows that share one reading of the output matrix */
+    SCORES_AT_ONCE = 32              /* positions of a check that are sampled together */
 };
 
 /* A job in its slot. Known tokens: the prompt, then what was sampled. `done` of them are in the cache; while the job
@@ -37,15 +36,14 @@ struct job {
 
 struct engine {
     const struct model *model;
-    const struct ops *ops;
-    struct pool *pool;
-    struct transformer transformer;
+    struct device *device;
     uint32_t slots, prefill_chunk, rows_max, context;
     uint32_t first_slot;             /* whose prompt is served first; moves on with every step */
     struct job *jobs;                /* (slots) */
     struct row *rows;                /* (rows_max): the batch */
-    float *logits;                   /* (LOGIT_ROWS, vocab) */
-    void *sampler_scratch;
+    struct pick *picks;              /* (rows_max): the rows of the batch that ask for a token, in order */
+    uint32_t *asked;                 /* (rows_max): their row numbers */
+    uint32_t n_asked;
     uint8_t *heads;                  /* (slots, head bytes) */
 };
 
@@ -65,18 +63,21 @@ static enum err check_options(const struct engine_options *o, struct fault *why)
 }
 
 /* The sizes that follow from model and options. */
-struct shape { uint32_t slots, prefill_chunk, rows_max, pages, pages_per_slot, context; };
+struct sizes {
+    struct device_shape shape;
+    uint32_t prefill_chunk, context;
+};
 
-static struct shape shape_of(const struct model_config *c, const struct engine_options *o)
+static struct sizes sizes_of(const struct model_config *c, const struct engine_options *o)
 {
-    struct shape s = { .slots = o->slots_max ? o->slots_max : SLOTS_DEFAULT,
+    struct sizes s = { .shape.slots = o->slots_max ? o->slots_max : SLOTS_DEFAULT,
                        .prefill_chunk = o->prefill_chunk ? o->prefill_chunk : PREFILL_CHUNK_DEFAULT };
-    s.rows_max = s.slots + s.prefill_chunk;
-    uint32_t context = min_u32(c->context, TRANSFORMER_POSITIONS_MAX);
+    s.shape.rows_max = s.shape.slots + s.prefill_chunk;
+    uint32_t context = min_u32(c->context, DEVICE_POSITIONS_MAX);
     uint32_t tokens = o->kv_tokens_max ? o->kv_tokens_max : min_u32(context, KV_TOKENS_DEFAULT);
-    s.pages = tokens / CHUNK + (tokens % CHUNK != 0);
-    s.pages_per_slot = min_u32(s.pages, (context + CHUNK - 1) / CHUNK);
-    s.context = min_u32(context, s.pages_per_slot * CHUNK);
+    s.shape.pages = tokens / CHUNK + (tokens % CHUNK != 0);
+    s.shape.pages_per_slot = min_u32(s.shape.pages, (context + CHUNK - 1) / CHUNK);
+    s.context = min_u32(context, s.shape.pages_per_slot * CHUNK);
     return s;
 }
 
@@ -87,47 +88,38 @@ static size_t head_bytes_of(const struct model *m)
 
 uint64_t engine_reserves(const struct model *model, const struct engine_options *options)
 {
-    const struct ops *ops = backend_find(options->backend);
-    if (!ops || check_options(options, NULL) != OK)
+    if (check_options(options, NULL) != OK)
         return 0;
-    struct shape s = shape_of(&model->config, options);
-    uint32_t vocab = model->config.vocab;
-    return transformer_bytes(model, ops, s.rows_max, s.slots, s.pages, s.pages_per_slot) + sizeof(struct engine) +
-           s.slots * sizeof(struct job) + s.rows_max * sizeof(struct row) + (uint64_t)LOGIT_ROWS * vocab * sizeof(float) +
-           sampler_scratch_bytes(vocab) + (s.slots + 1u) * head_bytes_of(model);
+    struct sizes s = sizes_of(&model->config, options);
+    uint64_t device = device_reserves(model, options->backend, &s.shape);
+    return device == 0 ? 0
+                       : device + sizeof(struct engine) + s.shape.slots * sizeof(struct job) +
+                             s.shape.rows_max * (sizeof(struct row) + sizeof(struct pick) + sizeof(uint32_t)) +
+                             (s.shape.slots + 1u) * head_bytes_of(model);
 }
 
 static enum err allocate(struct engine *e)
 {
-    uint32_t vocab = e->model->config.vocab;
     e->jobs = calloc(e->slots, sizeof *e->jobs);
     e->rows = calloc(e->rows_max, sizeof *e->rows);
-    e->logits = calloc((size_t)LOGIT_ROWS * vocab, sizeof *e->logits);
-    e->sampler_scratch = malloc(sampler_scratch_bytes(vocab));
+    e->picks = calloc(e->rows_max, sizeof *e->picks);
+    e->asked = calloc(e->rows_max, sizeof *e->asked);
     e->heads = calloc(e->slots + 1u, engine_head_bytes(e));
-    return e->jobs && e->rows && e->logits && e->sampler_scratch && e->heads ? OK : ERR_MEMORY;
+    return e->jobs && e->rows && e->picks && e->asked && e->heads ? OK : ERR_MEMORY;
 }
 
 static enum err build(struct engine *e, const struct engine_options *o, struct fault *why)
 {
-    e->ops = backend_find(o->backend);
-    if (!e->ops)
-        return fault_set(why, ERR_NOT_FOUND, "no backend \"%.16s\" on this machine", o->backend ? o->backend : "");
-    if (backend_self_test(e->ops) != OK)
-        return fault_set(why, ERR_DEVICE, "backend %s does not compute what NV1 says", e->ops->name);
-    enum err err = pool_open(o->threads ? o->threads : 1, &e->pool);
-    if (err != OK)
-        return fault_set(why, err, "compute threads could not be started");
-    struct shape s = shape_of(&e->model->config, o);
-    e->slots = s.slots;
+    struct sizes s = sizes_of(&e->model->config, o);
+    e->slots = s.shape.slots;
     e->prefill_chunk = s.prefill_chunk;
-    e->rows_max = s.rows_max;
+    e->rows_max = s.shape.rows_max;
     e->context = s.context;
-    err = transformer_init(&e->transformer, e->model, e->ops, e->pool, s.rows_max, s.slots, s.pages, s.pages_per_slot, why);
+    enum err err = device_open(e->model, o->backend, o->threads ? o->threads : 1, &s.shape, &e->device, why);
     if (err != OK)
         return err;
     err = allocate(e);
-    return err == OK ? OK : fault_set(why, err, "not enough memory for the logits");
+    return err == OK ? OK : fault_set(why, err, "not enough memory for the jobs");
 }
 
 enum err engine_open(const struct model *model, const struct engine_options *options, struct engine **out,
@@ -156,17 +148,15 @@ void engine_close(struct engine *e)
     for (uint32_t i = 0; e->jobs && i < e->slots; i++)
         free(e->jobs[i].tokens);
     free(e->heads);
-    free(e->sampler_scratch);
-    free(e->logits);
+    free(e->asked);
+    free(e->picks);
     free(e->rows);
     free(e->jobs);
-    if (e->transformer.model)
-        transformer_fini(&e->transformer);
-    pool_close(e->pool);
+    device_close(e->device);
     free(e);
 }
 
-const char *engine_backend(const struct engine *e) { return e->ops->name; }
+const char *engine_backend(const struct engine *e) { return device_name(e->device); }
 
 uint32_t engine_context(const struct engine *e) { return e->context; }
 
@@ -175,7 +165,7 @@ size_t engine_head_bytes(const struct engine *e)
     return head_bytes_of(e->model);
 }
 
-enum err engine_self_test(const struct engine *e) { return backend_self_test(e->ops); }
+enum err engine_self_test(const struct engine *e) { return device_self_test(e->device); }
 
 /* --- jobs come and go ----------------------------------------------------------------------------------------- */
 
@@ -202,14 +192,14 @@ static enum err take_slot(struct engine *e, uint32_t positions, uint32_t *slot)
         if (e->jobs[i].active)
             continue;
         *slot = i;
-        return kvcache_reserve(&e->transformer.kv, i, positions);
+        return device_reserve(e->device, i, positions);
     }
     return ERR_CAPACITY;
 }
 
 static void end_job(struct engine *e, struct job *j)
 {
-    kvcache_release(&e->transformer.kv, (uint32_t)(j - e->jobs));
+    device_release(e->device, (uint32_t)(j - e->jobs));
     free(j->tokens);
     *j = (struct job){ 0 };
 }
@@ -296,20 +286,31 @@ uint64_t engine_backlog(const struct engine *e)
 
 /* --- a step --------------------------------------------------------------------------------------------------- */
 
+/* One more row of the batch; with parameters, the token after it is asked for. */
+static void add_row(struct engine *e, uint32_t *n, uint32_t slot, uint32_t position, uint32_t token,
+                    const struct sampler_params *params)
+{
+    ENSURE(*n < e->rows_max);
+    e->rows[*n] = (struct row){ .slot = slot, .position = position, .token = token, .want = params };
+    if (params) {
+        e->picks[e->n_asked] = (struct pick){ .wanted = e->n_asked, .position = position + 1, .params = params };
+        e->asked[e->n_asked++] = *n;
+    }
+    (*n)++;
+}
+
 static void add_rows(struct engine *e, uint32_t slot, uint32_t count, uint32_t *n)
 {
     struct job *j = &e->jobs[slot];
-    for (uint32_t i = 0; i < count; i++, j->done++) {
-        ENSURE(*n < e->rows_max);
-        e->rows[(*n)++] = (struct row){ .slot = slot, .position = j->done, .token = j->tokens[j->done],
-                                        .want = j->done + 1 == j->known };
-    }
+    for (uint32_t i = 0; i < count; i++, j->done++)
+        add_row(e, n, slot, j->done, j->tokens[j->done], j->done + 1 == j->known ? &j->params : NULL);
 }
 
 /* Everybody's newest token, then as much of the prompts as fits, beginning with another slot each time. */
 static uint32_t plan(struct engine *e)
 {
     uint32_t n = 0, budget = e->prefill_chunk;
+    e->n_asked = 0;
     for (uint32_t i = 0; i < e->slots; i++)
         if (may_run(&e->jobs[i]) && e->jobs[i].known - e->jobs[i].done == 1)
             add_rows(e, i, 1, &n);
@@ -332,21 +333,21 @@ static enum engine_finish finish_of(const struct job *j, uint32_t token)
     return j->known == j->end ? ENGINE_LENGTH : ENGINE_RUNNING;
 }
 
-/* The result of wanted row w with its logits. The job ends here if it is finished. */
-static struct engine_output deliver(struct engine *e, uint32_t w, const float *logits)
+/* What an answered pick means for its job, which ends here if it is finished. */
+static struct engine_output deliver(struct engine *e, const struct pick *p)
 {
-    const struct row *row = &e->rows[e->transformer.wanted[w]];
-    struct job *j = &e->jobs[row->slot];
-    struct engine_output out = { .id = j->id, .position = j->known };
-    out.error = sampler_pick(logits, e->model->config.vocab, &j->params, j->known, e->sampler_scratch, &out.token);
+    uint32_t slot = e->rows[e->asked[p->wanted]].slot;
+    struct job *j = &e->jobs[slot];
+    struct engine_output out = { .id = j->id, .position = j->known, .error = p->error, .token = p->token };
     if (out.error != OK) {
         out.finish = ENGINE_ERROR;
+        out.token = 0;
         end_job(e, j);
         return out;
     }
     if (j->want_head_bytes) {
-        uint8_t *head = e->heads + row->slot * engine_head_bytes(e);
-        transformer_head_bytes(&e->transformer, w, head);
+        uint8_t *head = e->heads + slot * engine_head_bytes(e);
+        device_head_bytes(e->device, p->wanted, head);
         out.head = bytes_of(head, engine_head_bytes(e));
     }
     j->tokens[j->known++] = out.token;
@@ -362,7 +363,7 @@ static size_t end_failed(struct engine *e, uint32_t n_rows, struct engine_output
     size_t n = 0;
     for (uint32_t i = 0; i < n_rows; i++) {
         struct job *j = &e->jobs[e->rows[i].slot];
-        if (!transformer_row_failed(&e->transformer, i) || !j->active)
+        if (!device_row_failed(e->device, i) || !j->active)
             continue;
         out[n++] = (struct engine_output){ .id = j->id, .finish = ENGINE_ERROR, .error = ERR_NUMERIC,
                                            .position = j->known };
@@ -371,26 +372,32 @@ static size_t end_failed(struct engine *e, uint32_t n_rows, struct engine_output
     return n;
 }
 
+/* Drops the picks of jobs that have just failed. */
+static uint32_t keep_active_picks(struct engine *e)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < e->n_asked; i++)
+        if (e->jobs[e->rows[e->asked[i]].slot].active)
+            e->picks[kept++] = e->picks[i];
+    return kept;
+}
+
 enum err engine_step(struct engine *e, struct engine_output *out, size_t cap, size_t *n)
 {
     ENSURE(cap >= e->slots);
-    if (numerics_check_fpu() != OK)
-        return ERR_DEVICE;
     *n = 0;
     uint32_t n_rows = plan(e);
     if (n_rows == 0)
         return OK;
-    struct transformer *t = &e->transformer;
-    transformer_forward(t, e->rows, n_rows);
+    enum err err = device_forward(e->device, e->rows, n_rows);
+    if (err != OK)
+        return err;
     *n = end_failed(e, n_rows, out);
-    for (uint32_t first = 0; first < t->wanted_count; first += LOGIT_ROWS) {
-        uint32_t count = min_u32(t->wanted_count - first, LOGIT_ROWS);
-        transformer_logits(t, first, count, e->logits);
-        for (uint32_t i = 0; i < count; i++)
-            if (e->jobs[e->rows[t->wanted[first + i]].slot].active)
-                out[(*n)++] = deliver(e, first + i, e->logits + (size_t)i * e->model->config.vocab);
-    }
-    return OK;
+    uint32_t left = keep_active_picks(e);
+    err = left > 0 ? device_pick(e->device, e->picks, left) : OK;
+    for (uint32_t i = 0; i < left && err == OK; i++)
+        out[(*n)++] = deliver(e, &e->picks[i]);
+    return err;
 }
 
 /* --- checking an answer ---------------------------------------------------------------------------------------- */
@@ -405,38 +412,34 @@ struct score {
     bool stopped;
 };
 
-/* Reports wanted rows [first, first + count) of the pass just made. */
+/* Samples picks [first, first + count) of the pass just made and reports them. */
 static enum err report(struct engine *e, struct score *s, uint32_t first, uint32_t count)
 {
-    struct transformer *t = &e->transformer;
-    uint32_t vocab = e->model->config.vocab;
     uint8_t *head = e->heads + e->slots * engine_head_bytes(e);
-    transformer_logits(t, first, count, e->logits);
-    for (uint32_t i = 0; i < count && !s->stopped; i++) {
-        uint32_t position = e->rows[t->wanted[first + i]].position + 1, token;
-        enum err err = sampler_pick(e->logits + (size_t)i * vocab, vocab, s->params, position, e->sampler_scratch, &token);
-        if (err != OK)
-            return err;
-        transformer_head_bytes(t, first + i, head);
-        s->stopped = !s->each(s->ctx, position, token, bytes_of(head, engine_head_bytes(e)));
+    enum err err = device_pick(e->device, e->picks + first, count);
+    for (uint32_t i = first; i < first + count && err == OK && !s->stopped; i++) {
+        const struct pick *p = &e->picks[i];
+        if (p->error != OK)
+            return p->error;
+        device_head_bytes(e->device, p->wanted, head);
+        s->stopped = !s->each(s->ctx, p->position, p->token, bytes_of(head, engine_head_bytes(e)));
     }
-    return OK;
+    return err;
 }
 
-/* One slice of the sequence, positions [at, at + n). */
-static enum err score_slice(struct engine *e, struct score *s, uint32_t at, uint32_t n)
+/* One slice of the sequence, positions [at, at + count). */
+static enum err score_slice(struct engine *e, struct score *s, uint32_t at, uint32_t count)
 {
-    for (uint32_t i = 0; i < n; i++)
-        e->rows[i] = (struct row){ .slot = s->slot, .position = at + i, .token = s->tokens[at + i],
-                                   .want = at + i + 1 >= s->n_prompt };
-    transformer_forward(&e->transformer, e->rows, n);
-    for (uint32_t i = 0; i < n; i++)
-        if (transformer_row_failed(&e->transformer, i))
+    uint32_t n = 0;
+    e->n_asked = 0;
+    for (uint32_t i = at; i < at + count; i++)
+        add_row(e, &n, s->slot, i, s->tokens[i], i + 1 >= s->n_prompt ? s->params : NULL);
+    enum err err = device_forward(e->device, e->rows, n);
+    for (uint32_t i = 0; i < n && err == OK; i++)
+        if (device_row_failed(e->device, i))
             return ERR_NUMERIC;
-    enum err err = OK;
-    uint32_t wanted = e->transformer.wanted_count;
-    for (uint32_t first = 0; first < wanted && err == OK && !s->stopped; first += LOGIT_ROWS)
-        err = report(e, s, first, min_u32(wanted - first, LOGIT_ROWS));
+    for (uint32_t first = 0; first < e->n_asked && err == OK && !s->stopped; first += SCORES_AT_ONCE)
+        err = report(e, s, first, min_u32(e->n_asked - first, SCORES_AT_ONCE));
     return err;
 }
 
@@ -450,8 +453,6 @@ enum err engine_score(struct engine *e, const uint32_t *tokens, uint32_t n_promp
         return ERR_CONTEXT;
     if (!tokens_are_known(e, tokens, n_total))
         return ERR_ARG;
-    if (numerics_check_fpu() != OK)
-        return ERR_DEVICE;
     struct score s = { .tokens = tokens, .n_prompt = n_prompt, .n_total = n_total, .params = params, .each = each,
                        .ctx = ctx };
     enum err err = take_slot(e, n_total, &s.slot);
@@ -460,7 +461,7 @@ enum err engine_score(struct engine *e, const uint32_t *tokens, uint32_t n_promp
     /* The last token is only compared, never read. */
     for (uint32_t at = 0; at < n_total - 1 && err == OK && !s.stopped; at += e->rows_max)
         err = score_slice(e, &s, at, min_u32(n_total - 1 - at, e->rows_max));
-    kvcache_release(&e->transformer.kv, s.slot);
+    device_release(e->device, s.slot);
     return err;
 }
 

@@ -8,7 +8,7 @@
  * Positions are absolute: a job's tokens[0] has position 0. To continue an answer that another provider began, start a
  * job whose `tokens` are the prompt and the tokens delivered so far; sampling goes on exactly as it would have.
  *
- * Owns:    KV cache, scratch, repacked weights and a pool of threads - heap, all reserved in engine_open(). Borrows the
+ * Owns:    a device (KV cache, scratch, repacked weights, threads) and the jobs - all reserved in engine_open(). Borrows the
  *          struct model (and the mapping behind it) until engine_close().
  * Threads: one thread at a time owns an engine and makes every call; the pool inside is the engine's own business.
  * Time:    none, except engine_measure().
@@ -33,8 +33,8 @@ enum {
 
 /* Zero in any field takes the default in brackets. */
 struct engine_options {
-    const char *backend;        /* "scalar", "avx2", "avx512vnni"; NULL: the best this machine has */
-    uint32_t threads;           /* compute threads, the calling one included [1] */
+    const char *backend;        /* "scalar", "avx2", ..., "cuda", "cuda:1"; NULL: the best CPU backend of this machine */
+    uint32_t threads;           /* compute threads of a CPU backend, the calling one included [1] */
     uint32_t slots_max;         /* jobs at once [8] */
     uint32_t kv_tokens_max;     /* tokens remembered over all jobs, in pages of 256 [the model's context, at most 8192] */
     uint32_t prefill_chunk;     /* prompt tokens per step over all jobs [64]; bounds the wait of the others */

@@ -1,35 +1,31 @@
 /* kvcache.h - what do running answers remember of their past?
  *
- * Keys and values as NV1 7.1 has them: int8 with one scale per (position, head). Memory is a fixed number of pages;
- * a page holds one chunk of 256 positions for all layers and heads, so that a chunk of NV1 7.4 is one place in memory.
- * A slot (one sequence) owns pages for its whole possible length from the start: it never runs out half way.
+ * Keys and values as NV1 7.1 has them: int8 with one scale per (position, head). Memory is a fixed number of pages
+ * (kvpages.h); a page holds one chunk of 256 positions for all layers and heads, so that a chunk of NV1 7.4 is one place.
  *
  *   page          layers x kv_heads x head block
  *   head block    4 key tiles, 4 value tiles (layouts in ops.h), 256 key scales, 256 value scales (fp32)
  *
- * Invariant: every page is in exactly one slot's table or on the free list. Padding bytes (dimensions from head_dim to
+ * Invariant: padding bytes (dimensions from head_dim to
  * the tile's width) are zero for ever; everything else in a fresh page is left over from its last owner and is never
  * read before it is written, except as values that are multiplied by zero.
  *
  * Owns:    all pages (heap).
- * Threads: reads and writes of different (slot, layer, head, position) may run side by side; slot calls may not.
+ * Threads: reads and writes of different (slot, layer, head, position) may run side by side; pages may not change hands meanwhile.
  * Spec:    NV1 7
  */
 #ifndef TALLYMESH_KERNELS_KVCACHE_H
 #define TALLYMESH_KERNELS_KVCACHE_H
 
 #include "crypto/base.h"
+#include "kernels/kvpages.h"
 #include "kernels/ops.h"
 
 struct kvcache {
     uint32_t layers, kv_heads, head_dim, width;
-    uint32_t slots, pages, pages_per_slot;
+    struct kvpages pages;
     size_t head_block_bytes, page_bytes;
-    uint8_t *base;               /* (pages, page_bytes), aligned */
-    uint32_t *tables;            /* (slots, pages_per_slot): page numbers */
-    uint32_t *held;              /* (slots): entries in use */
-    uint32_t *free;              /* stack of free page numbers */
-    uint32_t free_count;
+    uint8_t *base;               /* (pages.count, page_bytes), aligned */
 };
 
 /* One chunk of one head: where its tiles and scales lie. */
@@ -45,11 +41,6 @@ void kvcache_fini(struct kvcache *kv);
 /* Bytes of heap that kvcache_init() takes with these arguments. */
 uint64_t kvcache_bytes(uint32_t layers, uint32_t kv_heads, uint32_t head_dim, uint32_t slots, uint32_t pages,
                        uint32_t pages_per_slot);
-
-/* Gives the empty slot pages for `positions`. ERR_CAPACITY: too few are free; ERR_CONTEXT: over pages_per_slot. */
-enum err kvcache_reserve(struct kvcache *kv, uint32_t slot, uint32_t positions) MUST_CHECK;
-/* Returns the slot's pages. */
-void kvcache_release(struct kvcache *kv, uint32_t slot);
 
 struct kv_chunk kvcache_chunk(const struct kvcache *kv, uint32_t slot, uint32_t chunk, uint32_t layer, uint32_t head);
 

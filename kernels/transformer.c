@@ -54,9 +54,9 @@ static enum err check_limits(const struct model_config *c, struct fault *why)
     if (c->head_dim > HEAD_DIM_MAX || c->head_dim % 2 != 0)
         return fault_set(why, ERR_UNSUPPORTED, "head dimension %u is not an even number up to %d", c->head_dim,
                          HEAD_DIM_MAX);
-    if (c->vocab > TRANSFORMER_VOCAB_MAX)
+    if (c->vocab > DEVICE_VOCAB_MAX)
         return fault_set(why, ERR_UNSUPPORTED, "vocabulary of %u tokens is over the limit of %d", c->vocab,
-                         TRANSFORMER_VOCAB_MAX);
+                         DEVICE_VOCAB_MAX);
     return OK;
 }
 

@@ -1,8 +1,7 @@
 /* transformer.h - what does the network say about these tokens?
  *
- * The forward pass of NV1 8 over a ragged batch: rows of (slot, position, token), in any mixture of prompts and answers.
- * A row reads the cache of its slot at positions 0..position, so within a slot the rows of one call and of the calls
- * before it must leave no gap. A row's result depends on its slot's tokens alone, never on its neighbours.
+ * The forward pass of NV1 8 over a ragged batch of rows (device.h), in any mixture of prompts and answers. A row's
+ * result depends on its slot's tokens alone, never on its neighbours.
  *
  * Owns:    repacked weights, activations for rows_max rows, the KV cache (heap).
  * Threads: one caller; the work inside is spread over the pool.
@@ -14,19 +13,13 @@
 #include <stdatomic.h>
 
 #include "crypto/base.h"
+#include "kernels/device.h"
 #include "kernels/fault.h"
 #include "kernels/kvcache.h"
 #include "kernels/model.h"
 #include "kernels/ops.h"
 
 struct pool;
-
-enum { TRANSFORMER_POSITIONS_MAX = 1 << 20, TRANSFORMER_VOCAB_MAX = 1 << 20 };     /* NV1 12 */
-
-struct row {
-    uint32_t slot, position, token;
-    bool want;                   /* its logits will be asked for */
-};
 
 struct layer_weights {
     const float *attn_norm, *ffn_norm;

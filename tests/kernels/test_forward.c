@@ -26,7 +26,7 @@ static float *all_logits(const struct model *m, const struct ops *ops, uint32_t 
     assert_true(logits && rows);
     assert_ok(pool_open(threads, &pool));
     assert_ok(transformer_init(&t, m, ops, pool, slice, 2, pages, pages, &why));
-    assert_ok(kvcache_reserve(&t.kv, 1, n));
+    assert_ok(kvpages_reserve(&t.kv.pages, 1, n));
     for (uint32_t at = 0; at < n; at += slice) {
         uint32_t count = n - at < slice ? n - at : slice;
         for (uint32_t i = 0; i < count; i++)

@@ -11,11 +11,11 @@ enum { SLOTS = 5, PAGES = 12, PER_SLOT = 6, LAYERS = 2, HEADS = 3, DIM = 18, POS
 static void assert_pages_are_partitioned(const struct kvcache *kv)
 {
     uint32_t owners[PAGES] = { 0 };
-    for (uint32_t i = 0; i < kv->free_count; i++)
-        owners[kv->free[i]]++;
-    for (uint32_t s = 0; s < kv->slots; s++)
-        for (uint32_t i = 0; i < kv->held[s]; i++)
-            owners[kv->tables[s * kv->pages_per_slot + i]]++;
+    for (uint32_t i = 0; i < kv->pages.free_count; i++)
+        owners[kv->pages.free[i]]++;
+    for (uint32_t s = 0; s < kv->pages.slots; s++)
+        for (uint32_t i = 0; i < kv->pages.held[s]; i++)
+            owners[kv->pages.tables[s * kv->pages.per_slot + i]]++;
     for (uint32_t p = 0; p < PAGES; p++)
         assert_int_equal(owners[p], 1);
 }
@@ -31,17 +31,17 @@ static void random_slots_never_share_a_page(void **state)
     for (int round = 0; round < 5000; round++) {
         uint32_t slot = (uint32_t)rng_below(&r, SLOTS);
         if (held[slot] > 0) {
-            kvcache_release(&kv, slot);
+            kvpages_release(&kv.pages, slot);
             used -= held[slot];
             held[slot] = 0;
         } else {
             uint32_t positions = 1 + (uint32_t)rng_below(&r, POSITIONS + CHUNK), need = (positions + CHUNK - 1) / CHUNK;
             enum err expected = need > PER_SLOT ? ERR_CONTEXT : used + need > PAGES ? ERR_CAPACITY : OK;
-            assert_err(kvcache_reserve(&kv, slot, positions), expected);
+            assert_err(kvpages_reserve(&kv.pages, slot, positions), expected);
             held[slot] = expected == OK ? need : 0;
             used += held[slot];
         }
-        assert_int_equal(kv.free_count, PAGES - used);
+        assert_int_equal(kv.pages.free_count, PAGES - used);
         assert_pages_are_partitioned(&kv);
     }
     kvcache_fini(&kv);
@@ -58,8 +58,8 @@ static void what_is_written_lies_where_the_tiles_say(void **state)
     (void)state;
     struct kvcache kv;
     assert_ok(kvcache_init(&kv, LAYERS, HEADS, DIM, SLOTS, PAGES, PER_SLOT));
-    assert_ok(kvcache_reserve(&kv, 3, 600));
-    assert_ok(kvcache_reserve(&kv, 1, 300));
+    assert_ok(kvpages_reserve(&kv.pages, 3, 600));
+    assert_ok(kvpages_reserve(&kv.pages, 1, 300));
     for (uint32_t at = 0; at < 300 * 2 * LAYERS * HEADS; at++) {
         uint32_t head = at % HEADS, layer = at / HEADS % LAYERS, slot = at / HEADS / LAYERS % 2 ? 3 : 1;
         uint32_t position = at / HEADS / LAYERS / 2;

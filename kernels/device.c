@@ -1,0 +1,20 @@
+/* device.c - from a name to a device. */
+#include "kernels/device.h"
+
+#include "kernels/backend.h"
+#include "kernels/device_cpu.h"
+
+enum err device_open(const struct model *model, const char *name, uint32_t threads, const struct device_shape *shape,
+                     struct device **out, struct fault *why)
+{
+    const struct ops *ops = backend_find(name);
+    if (!ops)
+        return fault_set(why, ERR_NOT_FOUND, "no backend \"%.16s\" on this machine", name ? name : "");
+    return device_cpu_open(model, ops, threads, shape, out, why);
+}
+
+uint64_t device_reserves(const struct model *model, const char *name, const struct device_shape *shape)
+{
+    const struct ops *ops = backend_find(name);
+    return ops ? device_cpu_reserves(model, ops, shape) : 0;
+}

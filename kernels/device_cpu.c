@@ -1,0 +1,146 @@
+/* device_cpu.c - passes, logits and tokens on the CPU. */
+#include "kernels/device_cpu.h"
+
+#include <stdlib.h>
+
+#include "kernels/backend.h"
+#include "kernels/exact_math.h"
+#include "kernels/pool_posix.h"
+#include "kernels/quant.h"
+#include "kernels/transformer.h"
+
+/* Picks that share one reading of the output matrix. */
+enum { PICKS_AT_ONCE = 32 };
+
+struct cpu {
+    struct device base;
+    struct pool *pool;
+    struct transformer transformer;
+    uint32_t vocab;
+    float *logits;                   /* (PICKS_AT_ONCE, vocab) */
+    uint8_t *scratch;                /* (PICKS_AT_ONCE, sampler_scratch_bytes) */
+};
+
+static struct cpu *cpu_of(struct device *d) { return (struct cpu *)(void *)d; }
+static const struct cpu *cpu_of_const(const struct device *d) { return (const struct cpu *)(const void *)d; }
+
+static void cpu_close(struct device *d)
+{
+    struct cpu *c = cpu_of(d);
+    free(c->scratch);
+    free(c->logits);
+    if (c->transformer.model)
+        transformer_fini(&c->transformer);
+    pool_close(c->pool);
+    free(c);
+}
+
+static const char *cpu_name(const struct device *d) { return cpu_of_const(d)->transformer.ops->name; }
+
+static enum err cpu_self_test(struct device *d) { return backend_self_test(cpu_of(d)->transformer.ops); }
+
+static enum err cpu_reserve(struct device *d, uint32_t slot, uint32_t positions)
+{
+    return kvpages_reserve(&cpu_of(d)->transformer.kv.pages, slot, positions);
+}
+
+static void cpu_release(struct device *d, uint32_t slot) { kvpages_release(&cpu_of(d)->transformer.kv.pages, slot); }
+
+static enum err cpu_forward(struct device *d, const struct row *rows, uint32_t n)
+{
+    if (numerics_check_fpu() != OK)
+        return ERR_DEVICE;
+    transformer_forward(&cpu_of(d)->transformer, rows, n);
+    return OK;
+}
+
+static bool cpu_row_failed(const struct device *d, uint32_t i)
+{
+    return transformer_row_failed(&cpu_of_const(d)->transformer, i);
+}
+
+struct pick_loop {
+    struct cpu *cpu;
+    struct pick *picks;
+};
+
+static void pick_one(void *ctx, uint32_t i)
+{
+    const struct pick_loop *l = ctx;
+    struct pick *p = &l->picks[i];
+    uint32_t vocab = l->cpu->vocab;
+    p->error = sampler_pick(l->cpu->logits + (size_t)i * vocab, vocab, p->params, p->position,
+                            l->cpu->scratch + i * sampler_scratch_bytes(vocab), &p->token);
+}
+
+static enum err cpu_pick(struct device *d, struct pick *picks, uint32_t n)
+{
+    struct cpu *c = cpu_of(d);
+    for (uint32_t first = 0, count; first < n; first += count) {
+        count = 1;
+        while (first + count < n && count < PICKS_AT_ONCE && picks[first + count].wanted == picks[first].wanted + count)
+            count++;
+        transformer_logits(&c->transformer, picks[first].wanted, count, c->logits);
+        struct pick_loop loop = { .cpu = c, .picks = picks + first };
+        pool_run(c->pool, count, pick_one, &loop);
+    }
+    return OK;
+}
+
+static void cpu_head_bytes(const struct device *d, uint32_t wanted, uint8_t *out)
+{
+    transformer_head_bytes(&cpu_of_const(d)->transformer, wanted, out);
+}
+
+static const struct device_ops cpu_ops = {
+    .close = cpu_close,
+    .name = cpu_name,
+    .self_test = cpu_self_test,
+    .reserve = cpu_reserve,
+    .release = cpu_release,
+    .forward = cpu_forward,
+    .row_failed = cpu_row_failed,
+    .pick = cpu_pick,
+    .head_bytes = cpu_head_bytes,
+};
+
+uint64_t device_cpu_reserves(const struct model *model, const struct ops *ops, const struct device_shape *s)
+{
+    uint64_t vocab = model->config.vocab;
+    return transformer_bytes(model, ops, s->rows_max, s->slots, s->pages, s->pages_per_slot) + sizeof(struct cpu) +
+           PICKS_AT_ONCE * (vocab * sizeof(float) + sampler_scratch_bytes(model->config.vocab));
+}
+
+static enum err build(struct cpu *c, const struct model *model, const struct ops *ops, uint32_t threads,
+                      const struct device_shape *s, struct fault *why)
+{
+    enum err e = backend_self_test(ops);
+    if (e != OK)
+        return fault_set(why, e, "backend %s does not compute what NV1 says", ops->name);
+    e = pool_open(threads, &c->pool);
+    if (e != OK)
+        return fault_set(why, e, "compute threads could not be started");
+    e = transformer_init(&c->transformer, model, ops, c->pool, s->rows_max, s->slots, s->pages, s->pages_per_slot, why);
+    if (e != OK)
+        return e;
+    c->vocab = model->config.vocab;
+    c->logits = calloc((size_t)PICKS_AT_ONCE * c->vocab, sizeof *c->logits);
+    c->scratch = malloc(PICKS_AT_ONCE * sampler_scratch_bytes(c->vocab));
+    return c->logits && c->scratch ? OK : fault_set(why, ERR_MEMORY, "not enough memory for the logits");
+}
+
+enum err device_cpu_open(const struct model *model, const struct ops *ops, uint32_t threads,
+                         const struct device_shape *shape, struct device **out, struct fault *why)
+{
+    struct cpu *c = calloc(1, sizeof *c);
+    if (!c)
+        return fault_set(why, ERR_MEMORY, "not enough memory for an engine");
+    c->base.ops = &cpu_ops;
+    enum err e = build(c, model, ops, threads, shape, why);
+    if (e != OK) {
+        cpu_close(&c->base);
+        return e;
+    }
+    *out = &c->base;
+    return OK;
+}
