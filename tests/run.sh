@@ -26,6 +26,11 @@ need_header cmocka.h libcmocka-dev "unit tests"
 need_command python3 python3 "end-to-end tests drive the real OpenAI client"
 python3 -c 'import ensurepip' 2>/dev/null || want python3-venv "python3 venv: a place for the OpenAI client"
 need_command curl curl "end-to-end tests speak HTTP by hand"
+if [ "$(uname -m)" != aarch64 ]; then
+    need_command aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu "the kernels are built for ARM as well"
+    [ -e /usr/aarch64-linux-gnu/lib/libc.a ] || want libc6-dev-arm64-cross "the C library for ARM"
+    need_command qemu-aarch64 qemu-user "and tested in emulation"
+fi
 [ -n "$quick" ] || need_command clang clang "the second compiler, and fuzzing"
 [ -n "$quick" ] || ls /usr/lib/llvm*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a >/dev/null 2>&1 ||
     want "libclang-rt-14-dev|libclang-rt-18-dev|libclang-rt-dev" "libclang_rt: sanitizer and fuzzer runtimes of clang"

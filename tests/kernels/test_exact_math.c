@@ -127,6 +127,16 @@ static void this_thread_is_fit(void **state)
         __builtin_ia32_ldmxcsr(saved);
         assert_err(e, ERR_DEVICE);
     }
+#elif defined(__aarch64__)
+    uint64_t saved;
+    static const uint64_t wrong[] = { 1 << 24, 1 << 22, 2 << 22, 3 << 22 };       /* FZ, up, down, to zero */
+    __asm__ volatile("mrs %0, fpcr" : "=r"(saved));
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        __asm__ volatile("msr fpcr, %0" : : "r"(saved | wrong[i]));
+        enum err e = numerics_check_fpu();
+        __asm__ volatile("msr fpcr, %0" : : "r"(saved));
+        assert_err(e, ERR_DEVICE);
+    }
 #endif
 }
 
