@@ -7,12 +7,12 @@
 #include "kernels/device.h"
 #include "kernels/model.h"
 #include "kernels/ops.h"
-#include "kernels/pool_posix.h"
 #include "kernels/quant.h"
 
 enum {
     SLOTS_DEFAULT = 8,
-    PREFILL_CHUNK_DEFAULT = 64,
+    PREFILL_CHUNK_DEFAULT = 512,
+    PREFILL_CHUNK_BESIDE = 64,       /* while others write: they wait for it */
     PREFILL_CHUNK_MAX = 4096,
     KV_TOKENS_DEFAULT = 8192,
     SCORES_AT_ONCE = 32              /* positions of a check that are sampled together */
@@ -159,6 +159,20 @@ void engine_close(struct engine *e)
 const char *engine_backend(const struct engine *e) { return device_name(e->device); }
 
 uint32_t engine_context(const struct engine *e) { return e->context; }
+
+uint32_t engine_vocab(const struct engine *e) { return e->model->config.vocab; }
+
+uint64_t engine_weight_bytes(const struct engine *e)
+{
+    const struct model *m = e->model;
+    uint64_t total = m->config.tied ? m->token_embd.bytes : m->output.bytes;
+    for (uint32_t i = 0; i < m->config.layers; i++) {
+        const struct model_layer *l = &m->layers[i];
+        total += l->attn_q.bytes + l->attn_k.bytes + l->attn_v.bytes + l->attn_output.bytes + l->ffn_gate.bytes +
+                 l->ffn_up.bytes + l->ffn_down.bytes;
+    }
+    return total;
+}
 
 size_t engine_head_bytes(const struct engine *e)
 {
@@ -314,6 +328,8 @@ static uint32_t plan(struct engine *e)
     for (uint32_t i = 0; i < e->slots; i++)
         if (may_run(&e->jobs[i]) && e->jobs[i].known - e->jobs[i].done == 1)
             add_rows(e, i, 1, &n);
+    if (n > 0)
+        budget = min_u32(budget, PREFILL_CHUNK_BESIDE);
     for (uint32_t i = 0; i < e->slots && budget > 0; i++) {
         uint32_t slot = (e->first_slot + i) % e->slots;
         uint32_t waiting = may_run(&e->jobs[slot]) ? e->jobs[slot].known - e->jobs[slot].done : 0;
@@ -463,51 +479,4 @@ enum err engine_score(struct engine *e, const uint32_t *tokens, uint32_t n_promp
         err = score_slice(e, &s, at, min_u32(n_total - 1 - at, e->rows_max));
     device_release(e->device, s.slot);
     return err;
-}
-
-/* --- measuring -------------------------------------------------------------------------------------------------- */
-
-static uint32_t per_second(uint64_t count, uint64_t us)
-{
-    uint64_t rate = count * 1000000 / (us ? us : 1);
-    return rate > UINT32_MAX ? UINT32_MAX : (uint32_t)rate;
-}
-
-enum err engine_measure(struct engine *e, uint32_t *prefill_tps, uint32_t *decode_tps)
-{
-    enum { PROMPT = 256, ANSWER = 64, ENOUGH_US = 500000 };
-    uint32_t prompt[PROMPT];
-    struct engine_output out[ENGINE_SLOTS_MAX];
-    if (!engine_idle(e))
-        return ERR_STATE;
-    uint32_t n = min_u32(PROMPT, e->context / 2 + 1);
-    uint32_t answer = min_u32(ANSWER, e->context - n);
-    if (answer < 2)
-        return ERR_CONTEXT;
-    for (uint32_t i = 0; i < n; i++)
-        prompt[i] = (i * 7919u + 1) % e->model->config.vocab;
-    struct engine_job job = { .tokens = prompt, .n = n, .max_tokens = answer,
-                              .params = { .top_p_micro = SAMPLER_TOP_P_MICRO_OFF } };
-    enum err err = engine_start(e, &job);
-    if (err != OK)
-        return err;
-    uint64_t start = pool_clock_us(), first = 0, now = start;
-    uint32_t written = 0;
-    while (err == OK && !engine_idle(e) && (written < 2 || now - first < ENOUGH_US)) {
-        size_t got = 0;
-        err = engine_step(e, out, ARRAY_COUNT(out), &got);
-        now = pool_clock_us();
-        if (got == 0)
-            continue;
-        if (out[0].finish == ENGINE_ERROR)
-            return out[0].error;
-        first = written++ == 0 ? now : first;
-    }
-    if (!engine_idle(e) && engine_cancel(e, 0) != OK)
-        return ERR_STATE;
-    if (err != OK)
-        return err;
-    *prefill_tps = per_second(n, first - start);
-    *decode_tps = per_second(written - 1, now - first);
-    return OK;
 }

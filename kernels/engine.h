@@ -11,7 +11,7 @@
  * Owns:    a device (KV cache, scratch, repacked weights, threads) and the jobs - all reserved in engine_open(). Borrows the
  *          struct model (and the mapping behind it) until engine_close().
  * Threads: one thread at a time owns an engine and makes every call; the pool inside is the engine's own business.
- * Time:    none, except engine_measure().
+ * Time:    none.
  * Effects: heap memory, threads.
  * Spec:    NV1
  */
@@ -37,7 +37,7 @@ struct engine_options {
     uint32_t threads;           /* compute threads of a CPU backend, the calling one included [1] */
     uint32_t slots_max;         /* jobs at once [8] */
     uint32_t kv_tokens_max;     /* tokens remembered over all jobs, in pages of 256 [the model's context, at most 8192] */
-    uint32_t prefill_chunk;     /* prompt tokens per step over all jobs [64]; bounds the wait of the others */
+    uint32_t prefill_chunk;     /* prompt tokens per step over all jobs [512]; at most 64 while somebody writes */
 };
 
 /* Reserves everything and runs the backend's self-test. On failure *out is untouched and *why (may be NULL) says what is
@@ -54,6 +54,9 @@ uint64_t engine_reserves(const struct model *model, const struct engine_options 
 const char *engine_backend(const struct engine *e);
 /* The longest sequence (prompt and answer) a job may have here. */
 uint32_t engine_context(const struct engine *e);
+uint32_t engine_vocab(const struct engine *e);
+/* Bytes of weights, as stored, that writing one token reads. */
+uint64_t engine_weight_bytes(const struct engine *e);
 /* Bytes that head_bytes have for this model (NV1 9). */
 size_t engine_head_bytes(const struct engine *e);
 /* Backend and FPU still compute what NV1 says. ERR_DEVICE: sign nothing more. A few milliseconds. */
@@ -122,9 +125,5 @@ enum err engine_score(struct engine *e, const uint32_t *tokens, uint32_t n_promp
                       const struct sampler_params *params,
                       bool (*each)(void *ctx, uint32_t position, uint32_t token, struct bytes head),
                       void *ctx) MUST_CHECK;
-
-/* Measured on this machine now, for the advert: tokens per second of a prompt read alone and of one answer written
- * alone. Takes well under a second on a small model, some seconds on a large one. ERR_STATE unless idle. */
-enum err engine_measure(struct engine *e, uint32_t *prefill_tps, uint32_t *decode_tps) MUST_CHECK;
 
 #endif

@@ -102,6 +102,7 @@ int cmd_balance(struct cli *c);
 int cmd_verify(struct cli *c);
 int cmd_key(struct cli *c);
 int cmd_doctor(struct cli *c);
+int cmd_bench(struct cli *c);
 int key_renew(struct cli *c), key_certify(struct cli *c);    /* of cmd_key; cli_cert_posix.c */
 
 /* The address of the node's endpoint, once it was asked; "" before. */

@@ -69,6 +69,14 @@ const struct command commands[] = {
       "    --out FILE             where to (default: the key's first digits and .cert)\n"
       "    --days N               1 to 3650 (default: 365)\n"
       "    --owner-key FILE       the owner key, if it is kept elsewhere\n", cmd_key },
+    { "bench", "[MODEL|FILE]", "how fast this machine reads and writes tokens, and what share of its limit that is",
+      "  MODEL or FILE      a model of the configuration, or a GGUF file (default: the first model of the configuration)\n"
+      "  --backend NAME     compute with this backend (default: the best here)\n"
+      "  --threads N        compute threads (default: one per core)\n"
+      "  --prompt N         tokens of the prompt (default: 512)\n"
+      "  --batch N,N,...    answers at once (default: 1,8,32)\n"
+      "What one answer alone gets is what a node advertises. Stop the node first: whatever else runs takes its share.\n"
+      "example: tally bench /srv/models/mine.gguf --json\n", cmd_bench },
     { "doctor", "", "look for what is wrong with this machine's set-up", "", cmd_doctor },
 };
 const size_t command_count = ARRAY_COUNT(commands);

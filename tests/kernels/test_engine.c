@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernels/backend.h"
+#include "kernels/measure_posix.h"
 #include "kernels/exact_math.h"
 
 enum { HEAD_MAX = 2048, TOKENS_MAX = 256 };
@@ -443,14 +444,16 @@ static void measuring_gives_rates_and_leaves_nothing(void **state)
 {
     (void)state;
     struct tiny_engine t;
-    uint32_t prefill = 0, decode = 0, tokens[4] = { 1, 2, 3, 4 };
+    static const struct measure_plan plan = { .jobs = 2, .prompt = 40, .answer = 8, .at_most_ms = 500 };
+    struct measure_rates rates = { 0 };
+    uint32_t tokens[4] = { 1, 2, 3, 4 };
     open_default(&t, &three_slots);
-    assert_ok(engine_measure(t.engine, &prefill, &decode));
-    assert_true(prefill > 0 && decode > 0);
+    assert_ok(measure_engine(t.engine, &plan, &rates));
+    assert_true(rates.prefill_millitokens_s > 0 && rates.decode_millitokens_s > 0);
     assert_true(engine_idle(t.engine));
     struct engine_job job = job_of(9, tokens, 4, 4, &greedy);
     assert_ok(engine_start(t.engine, &job));
-    assert_err(engine_measure(t.engine, &prefill, &decode), ERR_STATE);
+    assert_err(measure_engine(t.engine, &plan, &rates), ERR_STATE);
     assert_ok(engine_self_test(t.engine));
     tiny_engine_close(&t);
 }
