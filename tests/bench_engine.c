@@ -1,9 +1,11 @@
 /* bench_engine.c - how many tokens per second? Not a test.
  *
- *     bench_engine [--backend NAME] [--threads N] [--prompt N] [MODEL.gguf | --random 7m | --random 1b]
+ *     bench_engine [--backend NAME] [--threads N] [--prompt N] [--answer N] [--jobs N]
+ *                  [MODEL.gguf | --random 7m | --random 1b]
  *
- * Prints prefill (a prompt of 512 tokens, or N) and decode (64 tokens) for 1 and 8 jobs at once, beside the rate at which
- * one thread reads memory in the same minute.
+ * Prints prefill (a prompt of 512 tokens, or N) and decode (64 tokens, or N) for 1 and 8 jobs at once, or for N. All
+ * prompts are read before the first job goes on to its second token, so the two figures do not mix.
+ * bench_memory says how fast the machine reads memory; bench/engine.sh runs both beside other engines.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,12 +18,14 @@
 #include "kernels/pool_posix.h"
 #include "tests/gguf_writer.h"
 
-enum { JOBS_MAX = 8, ANSWER = 64, PROMPT_MAX = 512 };
+enum { JOBS_MAX = 64, JOBS_USUAL = 8, ANSWER_MAX = 1024, ANSWER_USUAL = 64, PROMPT_MAX = 512,
+       PAGE_TOKENS = 256 };   /* a job takes whole pages */
 
 struct bench {
     struct model model;
     struct engine *engine;
     uint32_t prompt_len;
+    uint32_t answer_len;
 };
 
 static void must(enum err e, const char *what, const struct fault *why)
@@ -34,50 +38,35 @@ static void must(enum err e, const char *what, const struct fault *why)
 
 static double seconds_since(uint64_t start) { return (double)(pool_clock_us() - start) * 1e-6; }
 
+static uint64_t step_while_work(struct engine *e)
+{
+    struct engine_output out[ENGINE_SLOTS_MAX];
+    uint64_t written = 0;
+    for (size_t n; engine_has_work(e); written += n)
+        must(engine_step(e, out, ARRAY_COUNT(out), &n), "step", NULL);
+    return written;
+}
+
 static void run(struct bench *b, uint32_t jobs)
 {
     uint32_t prompt[PROMPT_MAX];
-    struct engine_output out[ENGINE_SLOTS_MAX];
-    size_t n;
     for (uint32_t i = 0; i < b->prompt_len; i++)
         prompt[i] = (i * 7919u + 13) % b->model.config.vocab;
     for (uint32_t k = 0; k < jobs; k++) {
-        struct engine_job job = { .id = k, .tokens = prompt, .n = b->prompt_len, .max_tokens = ANSWER,
-                                  .params = { .top_p_micro = 1000000 } };
+        struct engine_job job = { .id = k, .tokens = prompt, .n = b->prompt_len, .max_tokens = b->answer_len + 1,
+                                  .allowed = 1, .params = { .top_p_micro = 1000000 } };
         must(engine_start(b->engine, &job), "start", NULL);
     }
     uint64_t start = pool_clock_us();
-    do
-        must(engine_step(b->engine, out, ARRAY_COUNT(out), &n), "step", NULL);
-    while (engine_backlog(b->engine) > 0);
+    step_while_work(b->engine);
     double prefill = seconds_since(start);
+    for (uint32_t k = 0; k < jobs; k++)
+        must(engine_allow(b->engine, k, b->answer_len + 1), "allow", NULL);
     start = pool_clock_us();
-    uint64_t written = 0;
-    while (!engine_idle(b->engine)) {
-        must(engine_step(b->engine, out, ARRAY_COUNT(out), &n), "step", NULL);
-        written += n;
-    }
+    uint64_t written = step_while_work(b->engine);
     double decode = seconds_since(start);
     printf("  %u job%s: prefill %8.1f t/s   decode %8.1f t/s in total, %.2f ms per step\n", jobs, jobs == 1 ? " " : "s",
            jobs * b->prompt_len / prefill, (double)written / decode, decode * 1e3 * jobs / (double)written);
-}
-
-/* One thread reading 256 MiB, so that a memory-bound figure can be judged. */
-static double read_gb_per_s(void)
-{
-    size_t words = 32u << 20;
-    uint64_t *m = calloc(words, sizeof *m), sum = 0;
-    if (!m)
-        return 0;
-    memset(m, 1, words * sizeof *m);
-    uint64_t start = pool_clock_us();
-    for (size_t i = 0; i < words; i += 4)
-        sum += m[i] ^ m[i + 1] ^ m[i + 2] ^ m[i + 3];
-    double s = seconds_since(start);
-    volatile uint64_t sink = sum;
-    (void)sink;
-    free(m);
-    return (double)(words * sizeof *m) / s * 1e-9;
 }
 
 static struct bytes random_model(const char *size)
@@ -95,9 +84,9 @@ static struct bytes random_model(const char *size)
 
 int main(int argc, char **argv)
 {
-    struct engine_options o = { .slots_max = JOBS_MAX };
+    struct engine_options o = { .threads = 1 };
     const char *random = "7m", *path = NULL;
-    uint32_t prompt_len = PROMPT_MAX;
+    uint32_t prompt_len = PROMPT_MAX, answer_len = ANSWER_USUAL, jobs = 0;
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--backend") == 0)
@@ -106,6 +95,10 @@ int main(int argc, char **argv)
             o.threads = (uint32_t)atoi(value), i++;
         else if (strcmp(argv[i], "--prompt") == 0)
             prompt_len = (uint32_t)atoi(value), i++;
+        else if (strcmp(argv[i], "--answer") == 0)
+            answer_len = (uint32_t)atoi(value), i++;
+        else if (strcmp(argv[i], "--jobs") == 0)
+            jobs = (uint32_t)atoi(value), i++;
         else if (strcmp(argv[i], "--random") == 0)
             random = value, i++;
         else
@@ -124,17 +117,26 @@ int main(int argc, char **argv)
     }
     must(gguf_open(file, false, &g, &why), "gguf", &why);
     must(model_open(&g, &b.model, &why), "model", &why);
-    b.prompt_len = b.model.config.context > PROMPT_MAX + ANSWER ? prompt_len : b.model.config.context / 2;
-    if (b.prompt_len == 0 || b.prompt_len > PROMPT_MAX)
-        b.prompt_len = PROMPT_MAX;
-    o.kv_tokens_max = JOBS_MAX * (PROMPT_MAX + ANSWER + 256);
+    if (prompt_len == 0 || prompt_len > PROMPT_MAX || answer_len == 0 || answer_len > ANSWER_MAX || jobs > JOBS_MAX ||
+        prompt_len + answer_len >= b.model.config.context) {
+        fprintf(stderr, "prompt, answer or jobs over the bounds of this program or of the model's context\n");
+        return 1;
+    }
+    b.prompt_len = prompt_len;
+    b.answer_len = answer_len;
+    o.slots_max = jobs ? jobs : JOBS_USUAL;
+    o.kv_tokens_max = o.slots_max * (prompt_len + answer_len + 1 + PAGE_TOKENS);
     uint64_t start = pool_clock_us();
     must(engine_open(&b.model, &o, &b.engine, &why), "engine", &why);
-    printf("%s, %u thread(s), opened in %.2f s, one thread reads %.1f GB/s, prompts of %u\n", engine_backend(b.engine),
-           o.threads ? o.threads : 1, seconds_since(start), read_gb_per_s(), b.prompt_len);
-    run(&b, 1);
-    run(&b, 1);
-    run(&b, JOBS_MAX);
+    printf("%s, %u thread(s), opened in %.2f s, prompts of %u, answers of %u\n", engine_backend(b.engine),
+           o.threads, seconds_since(start), b.prompt_len, b.answer_len);
+    if (jobs) {
+        run(&b, jobs);
+    } else {
+        run(&b, 1);
+        run(&b, 1);
+        run(&b, JOBS_USUAL);
+    }
     engine_close(b.engine);
     return 0;
 }
