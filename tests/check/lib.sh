@@ -51,6 +51,7 @@ dependency_of() {
     case $path in
         node/answer_text) REPLY=shell; return ;;   # text from token ids: effectless, but only the shell may know tokenizers
         node/cli) REPLY=shell; return ;;           # what the parts of the command line share
+        kernels/cuda/prim*) REPLY=cuda; return ;;  # the words the kernels of that folder are written in
     esac
     case $stem in
         *_posix|*_linux|*_os|*_thread|*_main|*_zmq|*_lmdb|*_http|*_confuse|*_jansson|*_curl|*_pcre2|*_upnp|*_natpmp|*_nvml) REPLY=${stem##*_} ;;

@@ -1,0 +1,111 @@
+/* matvec_float.cu - rows of F32, F16 and BF16 times a few tokens, in the order of VSUM (NV1 4.2, 4.3).
+ *
+ * A warp is a row and its lanes are the 32 lanes of the law. The packed row (pack.h) gives each lane its eight values of a
+ * block of 256 side by side, so a block is one 16-byte load per lane (F16, BF16) or two (F32), and while one block is being
+ * multiplied the next is on its way. */
+#include "kernels/cuda/matrix.h"
+#include "kernels/cuda/pack.h"
+#include "kernels/cuda/prim.h"
+
+static constexpr uint32_t WARPS = 8, TOKENS = 8;
+
+/* A lane's share of a block of 256: the values lane + 32 i of NV1 4.3. */
+struct share {
+    float v[8];
+};
+
+template <enum cuda_type type> DEVICE float half_value(uint32_t bits)
+{
+    return type == CUDA_F16 ? float_from_half((uint16_t)bits) : float_from_bf16((uint16_t)bits);
+}
+
+template <enum cuda_type type> DEVICE struct share load_share(const uint8_t *block, uint32_t lane)
+{
+    struct share s;
+    if (type == CUDA_F32) {
+        const uint4 *from = (const uint4 *)block + lane * 2;
+        uint4 a = load_once(from), b = load_once(from + 1);
+        const uint32_t words[8] = { a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w };
+        for (uint32_t i = 0; i < 8; i++)
+            s.v[i] = float_from_bits(words[i]);
+    } else {
+        uint4 a = load_once((const uint4 *)block + lane);
+        const uint32_t words[4] = { a.x, a.y, a.z, a.w };
+        for (uint32_t i = 0; i < 8; i++)
+            s.v[i] = half_value<type>(words[i / 2] >> (16 * (i % 2)) & 0xffff);
+    }
+    return s;
+}
+
+/* The last block of a row, `rest` values below 256, lies as stored. */
+template <enum cuda_type type> DEVICE struct share load_rest(const uint8_t *block, uint32_t lane, uint32_t rest)
+{
+    struct share s;
+    for (uint32_t i = 0; i < 8; i++) {
+        uint32_t at = lane + 32 * i;
+        s.v[i] = 0.0f;
+        if (at >= rest)
+            continue;
+        s.v[i] = type == CUDA_F32 ? load_again((const float *)block + at)
+                                    : half_value<type>(load_again((const uint16_t *)block + at));
+    }
+    return s;
+}
+
+/* NV1 4.3, one block: the total, in every lane. x has `count` values from here on, and zeros after them. */
+DEVICE float block_total(const struct share *w, const float *x, uint32_t lane, uint32_t count)
+{
+    float s = 0.0f;
+    for (uint32_t i = 0; i < 8; i++) {
+        uint32_t at = lane + 32 * i;
+        s = float_fma(w->v[i], at < count ? load_again(x + at) : 0.0f, s);
+    }
+    for (uint32_t h = 16; h >= 1; h /= 2)
+        s = float_add(s, warp_xor(s, h));
+    return s;
+}
+
+template <enum cuda_type type>
+KERNEL(WARPS * WARP) rows_float(const uint8_t *packed, const float *x, uint32_t rows, uint32_t cols, uint32_t tokens, float *y,
+                                uint32_t stride)
+{
+    constexpr uint32_t block_bytes = 256 * float_bytes(type);
+    uint32_t lane = lane_id(), row = blockIdx.x * WARPS + warp_id(), first_token = blockIdx.y * TOKENS;
+    if (row >= rows)
+        return;
+    const uint8_t *w = packed + (size_t)row * float_row_bytes(type, cols);
+    uint32_t blocks = cols / 256, rest = cols % 256;
+    uint32_t n = least(tokens - first_token, TOKENS);
+    float sum[TOKENS] = { 0 };
+    struct share next;
+    if (blocks > 0)
+        next = load_share<type>(w, lane);
+    for (uint32_t b = 0; b < blocks + (rest != 0); b++) {
+        struct share now = b < blocks ? next : load_rest<type>(w + (size_t)b * block_bytes, lane, rest);
+        if (b + 1 < blocks)
+            next = load_share<type>(w + (size_t)(b + 1) * block_bytes, lane);
+        const float *at = x + (size_t)first_token * cols + (size_t)b * 256;
+#pragma unroll
+        for (uint32_t t = 0; t < TOKENS; t++)
+            if (t < n)
+                sum[t] = float_add(sum[t], block_total(&now, at + (size_t)t * cols, lane, cols - b * 256));
+    }
+#pragma unroll
+    for (uint32_t t = 0; t < TOKENS; t++)
+        if (t < n && lane == 0)
+            y[(size_t)(first_token + t) * stride + row] = sum[t];
+}
+
+extern "C" void cuda_matmul_float(const struct cuda_matrix *w, const float *x, uint32_t n, float *y, uint32_t stride,
+                                  struct CUstream_st *stream)
+{
+    uint32_t across = (w->rows + WARPS - 1) / WARPS, down = (n + TOKENS - 1) / TOKENS;
+    if (n == 0 || w->rows == 0)
+        return;
+    if (w->type == CUDA_F32)
+        LAUNCH(rows_float<CUDA_F32>, across, down, WARPS * WARP, 0, stream, w->packed, x, w->rows, w->cols, n, y, stride);
+    else if (w->type == CUDA_F16)
+        LAUNCH(rows_float<CUDA_F16>, across, down, WARPS * WARP, 0, stream, w->packed, x, w->rows, w->cols, n, y, stride);
+    else
+        LAUNCH(rows_float<CUDA_BF16>, across, down, WARPS * WARP, 0, stream, w->packed, x, w->rows, w->cols, n, y, stride);
+}

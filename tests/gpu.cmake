@@ -1,0 +1,44 @@
+# The CUDA kernels on the emulated device (tests/gpu/emu.h): the same .cu files, compiled by a C++ compiler. Their objects are
+# instrumented for a race detector that is our own; the real one would answer instead, so not under TM_SANITIZE=thread.
+include(CheckLanguage)
+check_language(CXX)
+if(NOT CMAKE_CXX_COMPILER OR TM_SANITIZE MATCHES "thread")
+  message(STATUS "no C++ compiler, or ThreadSanitizer: the CUDA kernels are not emulated")
+  return()
+endif()
+enable_language(CXX)
+include(CheckCXXSourceCompiles)
+set(CMAKE_CXX_STANDARD 17)
+set(CMAKE_REQUIRED_FLAGS "-fsanitize=thread")
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+check_cxx_source_compiles("int f(int *p) { return *p; }" TM_CXX_TELLS_ACCESSES)
+unset(CMAKE_TRY_COMPILE_TARGET_TYPE)
+unset(CMAKE_REQUIRED_FLAGS)
+if(NOT TM_CXX_TELLS_ACCESSES)
+  return()
+endif()
+
+set(TM_EMULATED_OPTIONS -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -Wno-unknown-pragmas -ffp-contract=off
+    -fno-fast-math -DTM_CUDA_EMULATED)
+
+add_library(tm_emu STATIC gpu/emu.cc gpu/emu_memory.cc)
+target_include_directories(tm_emu PUBLIC ${CMAKE_SOURCE_DIR})
+target_compile_options(tm_emu PRIVATE ${TM_EMULATED_OPTIONS})
+
+# tm_emulated(NAME x SOURCES a.cu ...): kernels for the emulated device.
+function(tm_emulated)
+  cmake_parse_arguments(A "" "NAME" "SOURCES" ${ARGN})
+  add_library(${A_NAME} STATIC ${A_SOURCES})
+  set_source_files_properties(${A_SOURCES} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++;-fsanitize=thread")
+  target_compile_options(${A_NAME} PRIVATE ${TM_EMULATED_OPTIONS})
+  target_link_libraries(${A_NAME} PUBLIC tm_emu)
+endfunction()
+
+file(GLOB TM_CUDA_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/cuda/*.cu)
+tm_emulated(NAME tm_cuda_emulated SOURCES ${TM_CUDA_SOURCES})
+add_library(tm_cuda_pack STATIC ${CMAKE_SOURCE_DIR}/kernels/cuda/pack.c)
+target_link_libraries(tm_cuda_pack PUBLIC tm_kernels)
+
+tm_test(NAME test_cuda_matmul SOURCES gpu/test_cuda_matmul.c LINK tm_cuda_emulated tm_cuda_pack tm_kernels tm_base m)
+tm_emulated(NAME tm_emu_faults SOURCES gpu/emu_faults.cu)
+tm_test(NAME test_emu SOURCES gpu/test_emu.c LINK tm_emu_faults tm_base)

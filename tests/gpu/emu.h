@@ -1,0 +1,56 @@
+/* emu.h - does a kernel do on every machine that obeys CUDA's rules what it does here?
+ *
+ * A small machine that runs the kernels of kernels/cuda/ as they stand, compiled by an ordinary C++ compiler. Blocks run one
+ * after another; a block's threads are fibers, switched only where CUDA makes a thread wait. So nothing here depends on
+ * chance, and the order of blocks and threads is a seed's. Reported as faults:
+ *
+ *   race           two threads touch a byte, one writing, and no barrier stands between: block_sync() orders a block,
+ *                  warp_sync() and being one thread a warp, and nothing orders two blocks of a launch
+ *   divergence     lanes of a warp meet in different collectives, or some have ended
+ *   deadlock       a barrier that not every thread of the block reaches
+ *   stray access   outside the buffers of emu_alloc(), the block's shared memory and the thread's own stack; a write to what
+ *                  is constant; shared memory that is read before anything was written there
+ *
+ * A thread that goes astray is stopped before it does harm. Results of cp.async are written at the latest moment the rules
+ * allow and are junk until then.
+ *
+ * How it sees: the kernels' objects are compiled with -fsanitize=thread and not linked with that sanitizer: the emulator
+ * answers its calls (__tsan_read4 and so on), so no load or store escapes and kernels need no accessors.
+ *
+ * Owns:    everything in one static machine: one launch at a time.
+ * Threads: one.
+ */
+#ifndef TALLYMESH_TESTS_GPU_EMU_H
+#define TALLYMESH_TESTS_GPU_EMU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Device memory, aligned to 256 and filled with junk. Aborts if there is none. The host may touch it between launches. */
+void *emu_alloc(const char *name, size_t bytes);
+void emu_free(void *p);
+/* From now on kernels may not write there; saves the bookkeeping of writers, too. */
+void emu_make_constant(void *p);
+
+/* 0: threads and blocks in ascending order; else an order drawn from the seed, another for each block. */
+void emu_set_seed(uint64_t seed);
+
+/* Faults since the last call, with the text of the first one (valid until the next launch; "" if none). Each of the first
+ * few is also written to stderr, unless emu_expect_faults(true). */
+uint32_t emu_take_faults(const char **first);
+void emu_expect_faults(bool yes);
+
+/* The most shared memory any launch has asked for, and launches so far. */
+size_t emu_shared_most(void);
+uint64_t emu_launches(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,90 @@
+/* test_cuda_matmul.c - the CUDA matrix products, on the emulated device, against the law: every type, odd shapes, memcmp. */
+#include "tests/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cuda/matrix.h"
+#include "kernels/cuda/pack.h"
+#include "kernels/ops.h"
+#include "tests/gpu/emu.h"
+#include "tests/kernels/random_input.h"
+
+enum { MARGIN = 3 };      /* y has room beside each token's rows: nobody may write there */
+
+struct shape {
+    uint32_t rows, cols, tokens;
+};
+
+static uint8_t *pack(enum cuda_type type, struct shape s, const uint8_t *stored)
+{
+    uint8_t *packed = emu_alloc("weights", cuda_packed_bytes(type, s.rows, s.cols));
+    for (uint32_t g = 0; g * PACK_ROWS < s.rows; g++)
+        cuda_pack_group(type, s.rows, s.cols, stored, g, packed + g * cuda_group_bytes(type, s.cols));
+    emu_make_constant(packed);
+    return packed;
+}
+
+static void assert_same_rows(const char *what, enum cuda_type type, struct shape s, const float *got, const float *right)
+{
+    const char *first;
+    if (emu_take_faults(&first) != 0)
+        fail_msg("%s %s %u x %u x %u: %s", what, tensor_type_name((uint32_t)type), s.rows, s.cols, s.tokens, first);
+    uint32_t stride = s.rows + MARGIN;
+    for (uint32_t t = 0; t < s.tokens; t++)
+        for (uint32_t row = 0; row < stride; row++) {
+            const float *a = &got[t * stride + row], *b = &right[t * s.rows + row];
+            uint32_t bits = row < s.rows ? float_bits(*b) : 0xa5a5a5a5;
+            if (float_bits(*a) != bits)
+                fail_msg("%s %s %u x %u x %u: token %u, row %u is %08x, expected %08x", what, tensor_type_name((uint32_t)type),
+                         s.rows, s.cols, s.tokens, t, row, float_bits(*a), bits);
+        }
+}
+
+static void check_float(enum cuda_type type, struct shape s, enum input_kind kind, struct rng *r)
+{
+    uint32_t size = float_bytes(type), stride = s.rows + MARGIN;
+    float *x = emu_alloc("x", (size_t)s.tokens * s.cols * 4), *y = emu_alloc("y", (size_t)s.tokens * stride * 4);
+    float *right = calloc((size_t)s.tokens * s.rows, sizeof *right);
+    uint8_t *stored = malloc((size_t)s.rows * s.cols * size);
+    ENSURE(right && stored);
+    input_values(r, kind, x, s.tokens * s.cols);
+    emu_make_constant(x);
+    for (size_t i = 0; i < (size_t)s.rows * s.cols; i++) {
+        float w = input_value(r, kind == INPUT_EXTREME ? INPUT_TINY : kind);
+        uint32_t bits = float_bits(w);
+        uint16_t half = type == CUDA_BF16 ? (uint16_t)(bits >> 16) : (uint16_t)(bits & 0xbbff);
+        memcpy(stored + i * size, type == CUDA_F32 ? (void *)&w : (void *)&half, size);
+    }
+    struct matrix host = { .type = (enum tensor_type)type, .rows = s.rows, .cols = s.cols, .data = stored };
+    ops_ref.matmul_float(&host, x, s.tokens, 0, s.rows, right, s.rows);
+    struct cuda_matrix w = { .type = type, .rows = s.rows, .cols = s.cols, .packed = pack(type, s, stored) };
+    cuda_matmul_float(&w, x, s.tokens, y, stride, NULL);
+    assert_same_rows("float", type, s, y, right);
+    emu_free((void *)(uintptr_t)w.packed);
+    free(stored);
+    free(right);
+    emu_free(y);
+    emu_free(x);
+}
+
+static void float_rows_follow_the_law(void **state)
+{
+    static const enum cuda_type types[] = { CUDA_F32, CUDA_F16, CUDA_BF16 };
+    static const struct shape shapes[] = { { 1, 1, 1 },    { 3, 31, 2 },  { 9, 256, 3 },   { 17, 257, 7 }, { 8, 288, 8 },
+                                           { 33, 512, 1 }, { 5, 600, 9 }, { 70, 1056, 1 }, { 7, 768, 17 } };
+    (void)state;
+    struct rng r;
+    rng_init(&r, 1);
+    for (size_t k = 0; k < ARRAY_COUNT(types); k++)
+        for (size_t i = 0; i < ARRAY_COUNT(shapes); i++) {
+            emu_set_seed(i % 2 ? rng_next(&r) : 0);
+            check_float(types[k], shapes[i], (enum input_kind)((i + k) % INPUT_KINDS), &r);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(float_rows_follow_the_law) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
