@@ -37,6 +37,82 @@ const struct block_format *block_format_at(size_t i) { return i < ARRAY_COUNT(fo
 
 static float half_at(const uint8_t *p) { return exact_half_to_float((uint16_t)(p[0] | p[1] << 8)); }
 
+/* --- factors and integer scales ----------------------------------------------------------------------------------- */
+
+/* E8M0, halved for the doubled table: 2^(e - 128). The code 255 is NaN in its standard; 2^126 is what GGUF's readers
+ * compute for it, and a number is safer than none. */
+static float e8m0_half(uint8_t e)
+{
+    if (e == 255)
+        e = 254;
+    return float_from_bits(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
+}
+
+static void scales_q2_k(const uint8_t *p, struct block *b)
+{
+    for (uint32_t j = 0; j < 16; j++) {
+        b->scale[j] = p[j] & 15;
+        b->min[j] = p[j] >> 4;
+    }
+}
+
+/* Twelve bytes hold sixteen six-bit scales: low nibbles in bytes 0..7, two high bits each in bytes 8..11. */
+static void scales_q3_k(const uint8_t *p, struct block *b)
+{
+    const uint8_t *s = p + 96;
+    for (uint32_t j = 0; j < 16; j++) {
+        uint8_t low = j < 8 ? s[j] & 15 : s[j - 8] >> 4;
+        uint8_t top = s[8 + j % 4] >> (j / 4 * 2) & 3;
+        b->scale[j] = (int16_t)((low | top << 4) - 32);
+    }
+}
+
+/* Q4_K and Q5_K: twelve bytes hold eight six-bit scales and eight six-bit mins. */
+static void scales_and_mins(const uint8_t *s, struct block *b)
+{
+    for (uint32_t j = 0; j < 4; j++) {
+        b->scale[j] = s[j] & 63;
+        b->min[j] = s[j + 4] & 63;
+        b->scale[j + 4] = (int16_t)((s[j + 8] & 15) | s[j] >> 6 << 4);
+        b->min[j + 4] = (int16_t)(s[j + 8] >> 4 | s[j + 4] >> 6 << 4);
+    }
+}
+
+static void scales_q6_k(const uint8_t *p, struct block *b)
+{
+    for (uint32_t j = 0; j < 16; j++)
+        b->scale[j] = (int8_t)p[192 + j];
+}
+
+static void scales_iq4_xs(const uint8_t *p, struct block *b)
+{
+    uint16_t high = (uint16_t)(p[2] | p[3] << 8);
+    for (uint32_t j = 0; j < 8; j++)
+        b->scale[j] = (int16_t)(((p[4 + j / 2] >> (j % 2 * 4) & 15) | (high >> (2 * j) & 3) << 4) - 32);
+}
+
+void block_read_scales(const struct block_format *f, const uint8_t *stored, struct block *out)
+{
+    out->d = f->type == TENSOR_MXFP4 ? e8m0_half(stored[0]) : half_at(stored + f->half_at);
+    out->m = 0.0f;
+    if (f->has_min)
+        out->m = f->has_scale ? -half_at(stored + f->half_at + 2) : half_at(stored + f->half_at + 2);
+    for (uint32_t j = 0; j < BLOCK_RUNS_MAX; j++) {
+        out->scale[j] = 1;
+        out->min[j] = f->has_min;
+    }
+    switch ((int)f->type) {
+    case TENSOR_Q2_K: scales_q2_k(stored, out); return;
+    case TENSOR_Q3_K: scales_q3_k(stored, out); return;
+    case TENSOR_Q4_K:
+    case TENSOR_Q5_K: scales_and_mins(stored + 4, out); return;
+    case TENSOR_Q6_K: scales_q6_k(stored, out); return;
+    case TENSOR_IQ4_XS: scales_iq4_xs(stored, out); return;
+    }
+}
+
+/* --- codes -------------------------------------------------------------------------------------------------------- */
+
 /* 16 bytes: low nibbles are values 0..15, high nibbles 16..31. */
 static void read_nibbles(const uint8_t *p, uint8_t *code)
 {
@@ -53,93 +129,37 @@ static void add_fifth_bits(const uint8_t *p, uint8_t *code)
         code[i] |= (uint8_t)((p[i / 8] >> (i % 8) & 1) << 4);
 }
 
-static void read_q8_0(const uint8_t *p, struct block *b)
+static void codes_q8_0(const uint8_t *p, uint8_t *code)
 {
-    b->d = half_at(p);
     for (uint32_t i = 0; i < 32; i++)
-        b->code[i] = p[2 + i] ^ 0x80;
+        code[i] = p[2 + i] ^ 0x80;
 }
 
-static void read_q4_0(const uint8_t *p, struct block *b)
+static void codes_q5_0(const uint8_t *p, uint8_t *code)
 {
-    b->d = half_at(p);
-    read_nibbles(p + 2, b->code);
+    read_nibbles(p + 6, code);
+    add_fifth_bits(p + 2, code);
 }
 
-static void read_q4_1(const uint8_t *p, struct block *b)
+static void codes_q5_1(const uint8_t *p, uint8_t *code)
 {
-    b->d = half_at(p);
-    b->m = half_at(p + 2);
-    read_nibbles(p + 4, b->code);
+    read_nibbles(p + 8, code);
+    add_fifth_bits(p + 4, code);
 }
 
-static void read_q5_0(const uint8_t *p, struct block *b)
-{
-    b->d = half_at(p);
-    read_nibbles(p + 6, b->code);
-    add_fifth_bits(p + 2, b->code);
-}
-
-static void read_q5_1(const uint8_t *p, struct block *b)
-{
-    b->d = half_at(p);
-    b->m = half_at(p + 2);
-    read_nibbles(p + 8, b->code);
-    add_fifth_bits(p + 4, b->code);
-}
-
-/* E8M0, halved for the doubled table: 2^(e - 128). The code 255 is NaN in its standard; 2^126 is what GGUF's readers
- * compute for it, and a number is safer than none. */
-static float e8m0_half(uint8_t e)
-{
-    if (e == 255)
-        e = 254;
-    return float_from_bits(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
-}
-
-static void read_mxfp4(const uint8_t *p, struct block *b)
-{
-    b->d = e8m0_half(p[0]);
-    read_nibbles(p + 1, b->code);
-}
-
-static void read_q2_k(const uint8_t *p, struct block *b)
+static void codes_q2_k(const uint8_t *p, uint8_t *code)
 {
     const uint8_t *q = p + 16;
-    b->d = half_at(p + 80);
-    b->m = -half_at(p + 82);
-    for (uint32_t j = 0; j < 16; j++) {
-        b->scale[j] = p[j] & 15;
-        b->min[j] = p[j] >> 4;
-    }
     for (uint32_t i = 0; i < 256; i++)
-        b->code[i] = q[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+        code[i] = q[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
 }
 
-/* Twelve bytes hold sixteen six-bit scales: low nibbles in bytes 0..7, two high bits each in bytes 8..11. */
-static void read_q3_k(const uint8_t *p, struct block *b)
+static void codes_q3_k(const uint8_t *p, uint8_t *code)
 {
-    const uint8_t *high = p, *q = p + 32, *s = p + 96;
-    b->d = half_at(p + 108);
-    for (uint32_t j = 0; j < 16; j++) {
-        uint8_t low = j < 8 ? s[j] & 15 : s[j - 8] >> 4;
-        uint8_t top = s[8 + j % 4] >> (j / 4 * 2) & 3;
-        b->scale[j] = (int16_t)((low | top << 4) - 32);
-    }
+    const uint8_t *high = p, *q = p + 32;
     for (uint32_t i = 0; i < 256; i++) {
         uint8_t two = q[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
-        b->code[i] = (uint8_t)(two | (high[i % 32] >> (i / 32) & 1) << 2);
-    }
-}
-
-/* Twelve bytes hold eight six-bit scales and eight six-bit mins. */
-static void read_scales_and_mins(const uint8_t *s, struct block *b)
-{
-    for (uint32_t j = 0; j < 4; j++) {
-        b->scale[j] = s[j] & 63;
-        b->min[j] = s[j + 4] & 63;
-        b->scale[j + 4] = (int16_t)((s[j + 8] & 15) | s[j] >> 6 << 4);
-        b->min[j + 4] = (int16_t)(s[j + 8] >> 4 | s[j + 4] >> 6 << 4);
+        code[i] = (uint8_t)(two | (high[i % 32] >> (i / 32) & 1) << 2);
     }
 }
 
@@ -150,69 +170,47 @@ static void read_nibble_runs(const uint8_t *q, uint8_t *code)
         code[i] = q[i / 64 * 32 + i % 32] >> (i % 64 / 32 * 4) & 15;
 }
 
-static void read_q4_k(const uint8_t *p, struct block *b)
+static void codes_q5_k(const uint8_t *p, uint8_t *code)
 {
-    b->d = half_at(p);
-    b->m = -half_at(p + 2);
-    read_scales_and_mins(p + 4, b);
-    read_nibble_runs(p + 16, b->code);
-}
-
-static void read_q5_k(const uint8_t *p, struct block *b)
-{
-    b->d = half_at(p);
-    b->m = -half_at(p + 2);
-    read_scales_and_mins(p + 4, b);
-    read_nibble_runs(p + 48, b->code);
+    read_nibble_runs(p + 48, code);
     for (uint32_t i = 0; i < 256; i++)
-        b->code[i] |= (uint8_t)((p[16 + i % 32] >> (i / 32) & 1) << 4);
+        code[i] |= (uint8_t)((p[16 + i % 32] >> (i / 32) & 1) << 4);
 }
 
-static void read_q6_k(const uint8_t *p, struct block *b)
+static void codes_q6_k(const uint8_t *p, uint8_t *code)
 {
     const uint8_t *low = p, *high = p + 128;
-    b->d = half_at(p + 208);
-    for (uint32_t j = 0; j < 16; j++)
-        b->scale[j] = (int8_t)p[192 + j];
     for (uint32_t i = 0; i < 256; i++) {
         uint32_t in_half = i % 128;
         uint8_t four = low[i / 128 * 64 + in_half % 64] >> (in_half / 64 * 4) & 15;
         uint8_t two = high[i / 128 * 32 + in_half % 32] >> (in_half / 32 * 2) & 3;
-        b->code[i] = (uint8_t)(four | two << 4);
+        code[i] = (uint8_t)(four | two << 4);
     }
 }
 
-static void read_iq4_xs(const uint8_t *p, struct block *b)
+static void codes_iq4_xs(const uint8_t *p, uint8_t *code)
 {
-    uint16_t high = (uint16_t)(p[2] | p[3] << 8);
-    b->d = half_at(p);
-    for (uint32_t j = 0; j < 8; j++) {
-        b->scale[j] = (int16_t)(((p[4 + j / 2] >> (j % 2 * 4) & 15) | (high >> (2 * j) & 3) << 4) - 32);
-        read_nibbles(p + 8 + j * 16, b->code + j * 32);
-    }
+    for (uint32_t j = 0; j < 8; j++)
+        read_nibbles(p + 8 + j * 16, code + j * 32);
 }
 
 void block_read(const struct block_format *f, const uint8_t *stored, struct block *out)
 {
-    out->m = 0.0f;
-    for (uint32_t j = 0; j < BLOCK_RUNS_MAX; j++) {
-        out->scale[j] = 1;
-        out->min[j] = f->has_min;
-    }
+    block_read_scales(f, stored, out);
     switch ((int)f->type) {
-    case TENSOR_Q8_0: read_q8_0(stored, out); return;
-    case TENSOR_Q4_0: read_q4_0(stored, out); return;
-    case TENSOR_Q4_1: read_q4_1(stored, out); return;
-    case TENSOR_Q5_0: read_q5_0(stored, out); return;
-    case TENSOR_Q5_1: read_q5_1(stored, out); return;
-    case TENSOR_IQ4_NL: read_q4_0(stored, out); return;      /* the same places, another table */
-    case TENSOR_MXFP4: read_mxfp4(stored, out); return;
-    case TENSOR_Q2_K: read_q2_k(stored, out); return;
-    case TENSOR_Q3_K: read_q3_k(stored, out); return;
-    case TENSOR_Q4_K: read_q4_k(stored, out); return;
-    case TENSOR_Q5_K: read_q5_k(stored, out); return;
-    case TENSOR_Q6_K: read_q6_k(stored, out); return;
-    case TENSOR_IQ4_XS: read_iq4_xs(stored, out); return;
+    case TENSOR_Q8_0: codes_q8_0(stored, out->code); return;
+    case TENSOR_Q4_0: read_nibbles(stored + 2, out->code); return;
+    case TENSOR_Q4_1: read_nibbles(stored + 4, out->code); return;
+    case TENSOR_Q5_0: codes_q5_0(stored, out->code); return;
+    case TENSOR_Q5_1: codes_q5_1(stored, out->code); return;
+    case TENSOR_IQ4_NL: read_nibbles(stored + 2, out->code); return;      /* the places of Q4_0, another table */
+    case TENSOR_MXFP4: read_nibbles(stored + 1, out->code); return;
+    case TENSOR_Q2_K: codes_q2_k(stored, out->code); return;
+    case TENSOR_Q3_K: codes_q3_k(stored, out->code); return;
+    case TENSOR_Q4_K: read_nibble_runs(stored + 16, out->code); return;
+    case TENSOR_Q5_K: codes_q5_k(stored, out->code); return;
+    case TENSOR_Q6_K: codes_q6_k(stored, out->code); return;
+    case TENSOR_IQ4_XS: codes_iq4_xs(stored, out->code); return;
     }
     ENSURE(false);
 }

@@ -62,6 +62,9 @@ const struct block_format *block_format_at(size_t i);
 /* Decodes one stored block of f->bytes bytes. Every bit pattern means something; d and m may be infinite or NaN. */
 void block_read(const struct block_format *f, const uint8_t *stored, struct block *out);
 
+/* The same without the codes, for packers that move those as they are: d, m, scale and min. */
+void block_read_scales(const struct block_format *f, const uint8_t *stored, struct block *out);
+
 /* The integer behind a code. */
 static inline int32_t block_weight(const struct block_format *f, uint8_t code)
 {
