@@ -116,7 +116,7 @@ static void dump(const struct model *m, const struct ops *ops, const char *token
         fail("starting", "not enough memory");
     if (transformer_init(&t, m, ops, pool, SLICE, 1, pages, pages, &why) != OK)
         fail("model", why.text);
-    if (kvcache_reserve(&t.kv, 0, n) != OK)
+    if (kvpages_reserve(&t.kv.pages, 0, n) != OK)
         fail("cache", "too small");
     FILE *f = create(out_path);
     for (uint32_t at = 0; at < n; at += SLICE)
