@@ -1,9 +1,13 @@
 /* pool_posix.h - a few threads that share one loop after another, and the clock that times them.
  *
  * pool_run() calls fn for every item in 0..n-1, on all threads including the caller's, and returns when all are done.
- * Items are handed out one by one, so a thread that the system has taken away for a while delays only the item it
- * holds. Between loops the others spin for some tens of microseconds and then sleep: a node on somebody's desktop must
- * not burn cores while it waits.
+ * Items are handed out one by one, so a slow thread holds up only the item it has. Between loops the others spin for some
+ * tens of microseconds and then sleep; a caller who waits for the last item does the same, which also lets the system move
+ * the late thread to the core that has become free.
+ *
+ * Somebody else's program on one of our cores costs more than its share if every loop waits for the thread it has pushed
+ * aside. So a loop that ends late lays one thread off for a while, up to all but the caller's; then it is tried again. The
+ * speed follows what the machine has left.
  *
  * Owns:    threads - 1 POSIX threads.
  * Threads: one caller at a time. fn runs concurrently with itself on different items.
@@ -19,6 +23,8 @@ struct pool;
 enum err pool_open(uint32_t threads, struct pool **out) MUST_CHECK;
 void pool_close(struct pool *p);
 uint32_t pool_threads(const struct pool *p);
+/* Threads that take part at the moment: pool_threads() unless others need the machine. */
+uint32_t pool_threads_now(const struct pool *p);
 void pool_run(struct pool *p, uint32_t n, void (*fn)(void *ctx, uint32_t item), void *ctx);
 
 /* Microseconds since some start, never going back. */
