@@ -83,8 +83,100 @@ static void float_rows_follow_the_law(void **state)
         }
 }
 
+/* Activations of the law, and the same on the device. */
+struct activations {
+    struct acts host;
+    struct cuda_acts device;
+};
+
+static struct activations activations(struct shape s, enum input_kind kind, struct rng *r)
+{
+    uint32_t blocks = ops_act_blocks(s.cols);
+    size_t n = (size_t)s.tokens * blocks;
+    struct activations a = {
+        .host = { .cols = s.cols, .q = emu_alloc("q", n * 256), .d = emu_alloc("d", n * 4), .sums = calloc(n, 16 * sizeof(int16_t)) },
+    };
+    float *x = malloc((size_t)s.cols * sizeof *x);
+    ENSURE(x && a.host.sums);
+    a.device = (struct cuda_acts){ .cols = s.cols, .q = a.host.q, .d = a.host.d, .sums = emu_alloc("sums", n * CUDA_ACT_SUMS) };
+    for (uint32_t t = 0; t < s.tokens; t++) {
+        input_values(r, kind == INPUT_EXTREME ? INPUT_WIDE : kind, x, s.cols);
+        ENSURE(ops_ref.quantize(x, &a.host, t));
+        if (kind == INPUT_EXTREME)
+            input_bytes(r, a.host.q + (size_t)t * blocks * 256, s.cols);
+    }
+    for (size_t i = 0; i < n * 16; i++) {
+        int32_t sum = 0;
+        for (size_t k = i * 16; k < i * 16 + 16; k++)
+            sum += a.host.q[k];
+        a.device.sums[i / 16 * CUDA_ACT_SUMS + i % 16] = (int8_t)(sum & 127);
+        a.device.sums[i / 16 * CUDA_ACT_SUMS + 16 + i % 16] = (int8_t)((sum - (sum & 127)) / 128);
+    }
+    free(x);
+    emu_make_constant(a.device.q);
+    emu_make_constant(a.device.d);
+    emu_make_constant(a.device.sums);
+    return a;
+}
+
+static void activations_free(struct activations *a)
+{
+    free(a->host.sums);
+    emu_free(a->device.sums);
+    emu_free(a->device.d);
+    emu_free(a->device.q);
+}
+
+static void check_quantised(const struct block_format *f, struct shape s, enum input_kind kind, struct rng *r)
+{
+    uint32_t stride = s.rows + MARGIN;
+    size_t blocks = (size_t)s.rows * (s.cols / f->len);
+    enum cuda_type type = (enum cuda_type)f->type;
+    struct activations x = activations(s, kind, r);
+    float *y = emu_alloc("y", (size_t)s.tokens * stride * 4), *right = calloc((size_t)s.tokens * s.rows, sizeof *right);
+    uint8_t *stored = malloc(blocks * f->bytes);
+    ENSURE(right && stored);
+    input_blocks(r, f, stored, blocks, kind == INPUT_WIDE || kind == INPUT_EXTREME);
+    struct matrix host = { .type = f->type, .rows = s.rows, .cols = s.cols, .data = stored };
+    ops_ref.matmul(&host, &x.host, s.tokens, 0, s.rows, right, s.rows);
+    struct cuda_matrix w = { .type = type, .rows = s.rows, .cols = s.cols, .packed = pack(type, s, stored) };
+    cuda_matmul(&w, &x.device, s.tokens, y, stride, NULL);
+    assert_same_rows("quantised", type, s, y, right);
+    emu_free((void *)(uintptr_t)w.packed);
+    free(stored);
+    free(right);
+    emu_free(y);
+    activations_free(&x);
+}
+
+static void check_shapes(const struct shape *shapes, size_t n)
+{
+    struct rng r;
+    rng_init(&r, 2);
+    for (size_t k = 0; block_format_at(k); k++)
+        for (size_t i = 0; i < n; i++) {
+            struct shape s = shapes[i];
+            const struct block_format *f = block_format_at(k);
+            s.cols = (s.cols + f->len - 1) / f->len * f->len;
+            emu_set_seed((i + k) % 3 ? rng_next(&r) : 0);
+            check_quantised(f, s, (enum input_kind)((i + k) % INPUT_KINDS), &r);
+        }
+}
+
+static void few_tokens_follow_the_law(void **state)
+{
+    static const struct shape shapes[] = { { 1, 32, 1 },    { 2, 64, 3 },    { 15, 96, 2 },   { 16, 128, 1 },  { 17, 160, 8 },
+                                           { 33, 256, 7 },  { 5, 288, 2 },   { 70, 512, 1 },  { 31, 1056, 3 }, { 3, 1024, 8 },
+                                           { 20, 2080, 1 }, { 9, 2336, 5 } };
+    (void)state;
+    check_shapes(shapes, ARRAY_COUNT(shapes));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(float_rows_follow_the_law) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(float_rows_follow_the_law),
+        cmocka_unit_test(few_tokens_follow_the_law),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
