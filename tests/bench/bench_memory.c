@@ -6,6 +6,8 @@
  * Each thread reads its own half GiB as STREAMS interleaved streams with prefetch: one stream per core leaves a third of
  * the bandwidth unused on machines measured so far, and the probe has to be better than any kernel it judges.
  * Prints the best of ROUNDS rounds, and all of them, since a virtual machine's share drifts within seconds.
+ * `tally bench` has a probe of its own (kernels/measure_posix.h); this one shares nothing with the engine, no pool and no
+ * pages, and so says whether that one is too kind.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>

@@ -1,9 +1,9 @@
 """engine.py - tokens per second of several engines on the same files, measured from outside. Run by engine.sh.
 
     prefill   a prompt of 512 tokens, read alone
-    decode    128 tokens of one answer, from an empty context
-    batch     32 answers at once, 16 tokens each after prompts of 16: tokens per second of all together
-    busy      decode, 32 tokens, while another process wants a processor for itself
+    decode    128 tokens of one answer from an empty context; tally: 64 after a prompt of 32, 4 s at most
+    batch     32 answers at once, 16 tokens each after prompts of 16: tokens per second of all together; tally: as in decode
+    busy      decode, 32 tokens (tally: as in decode), while another process wants a processor for itself
 
 A machine drifts: other work, and on a virtual one the neighbours. So the engines take turns, in an order that moves on with
 each round, and before each turn of all of them the memory's rate is measured. Only ratios of one run mean much.
@@ -11,7 +11,7 @@ each round, and before each turn of all of them the memory's rate is measured. O
 import argparse, collections, json, os, statistics, struct, subprocess, sys
 
 OURS = "tally"
-MEASURES = {"prefill": "prefill 512", "decode": "decode 128", "batch": "decode, 32 answers", "busy": "decode beside a busy process"}
+MEASURES = {"prefill": "prefill 512", "decode": "decode", "batch": "decode, 32 answers", "busy": "decode beside a busy process"}
 PROMPT, ANSWER, BUSY_ANSWER = 512, 128, 32
 JOBS, JOB_PROMPT, JOB_ANSWER = 32, 16, 16
 TIMEOUT_S = 300
@@ -37,16 +37,16 @@ def output_of(command):
 # ---- engines: each answers measure(what, model) with tokens per second ----
 
 class Tally:
+    """What `tally bench` says, which is what a node advertises."""
+
     def __init__(self, build, threads):
-        self.program, self.threads = os.path.join(build, "tests/bench_engine"), threads
+        self.program, self.threads = os.path.join(build, "node/tally"), threads
 
     def measure(self, what, model):
-        jobs, prompt, answer = {"prefill": (1, PROMPT, 1), "decode": (1, 1, ANSWER), "busy": (1, 1, BUSY_ANSWER),
-                                "batch": (JOBS, JOB_PROMPT, JOB_ANSWER)}[what]
-        out = output_of([self.program, "--threads", str(self.threads), "--jobs", str(jobs), "--prompt", str(prompt),
-                         "--answer", str(answer), model])
-        words = out.split("\n")[1].split()
-        return float(words[words.index("prefill" if what == "prefill" else "decode") + 1])
+        prompt, jobs = PROMPT if what == "prefill" else 1, JOBS if what == "batch" else 1
+        found = json.loads(output_of([self.program, "bench", "--json", "--threads", str(self.threads),
+                                      "--prompt", str(prompt), "--batch", str(jobs), model]))
+        return found["prefill_tokens_s"] if what == "prefill" else found["decode"][0]["tokens_s"]
 
 
 class Peer:
@@ -54,11 +54,11 @@ class Peer:
 
     def __init__(self, folder, threads):
         self.folder, self.threads = folder, threads
-        flags = os.path.join(folder, "flags")
-        self.flags = open(flags).read().split() if os.path.exists(flags) else []
 
     def program(self, name, model):
-        return [os.path.join(self.folder, name), "-m", model, "-t", str(self.threads)] + self.flags
+        program = os.path.join(self.folder, name)
+        flags = open(program + ".flags").read().split() if os.path.exists(program + ".flags") else []
+        return [program, "-m", model, "-t", str(self.threads)] + flags
 
     def measure(self, what, model):
         if what == "batch":
@@ -69,14 +69,11 @@ class Peer:
 
     def batch(self, model):
         cells = JOBS * (JOB_PROMPT + JOB_ANSWER)
-        command = [c for c in self.program("llama-batched-bench", model)]
-        # Its spelling of a switch has no value: "-rtr 1" of llama-bench is "-rtr" here.
-        command = [c for c in command if c != "1" or command[command.index(c) - 1] == "-t"]
-        out = output_of(command + ["-c", str(2 * cells), "-b", "2048", "-ub", "512", "-npp", str(JOB_PROMPT),
-                                   "-ntg", str(JOB_ANSWER), "-npl", str(JOBS)])
-        head = next(line for line in out.split("\n") if "S_TG t/s" in line)
-        row = next(line for line in out.split("\n") if line.startswith("|") and line.split("|")[3].strip() == str(JOBS))
-        return float(row.split("|")[[c.strip() for c in head.split("|")].index("S_TG t/s")])
+        out = output_of(self.program("llama-batched-bench", model)
+                        + ["-c", str(2 * cells), "-b", "2048", "-ub", "512", "-npp", str(JOB_PROMPT),
+                           "-ntg", str(JOB_ANSWER), "-npl", str(JOBS)])
+        table = [[cell.strip() for cell in line.split("|")] for line in out.split("\n") if line.startswith("|")]
+        return float(table[-1][table[0].index("S_TG t/s")])
 
 
 def engines(args):

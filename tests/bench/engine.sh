@@ -10,15 +10,18 @@
 #   --table         measures nothing; only the table of what FILE holds
 #   --alone         at the highest priority (needs root): other work on the machine waits meanwhile
 # PEERS=FOLDER      one folder per peer, by its name, with the programs llama-bench and llama-batched-bench (or links to them)
-#                   and perhaps a file `flags`, more arguments for llama-bench. Without it only this engine is measured.
+#                   and perhaps llama-bench.flags and llama-batched-bench.flags, files with more arguments for them.
+#                   Without it only this engine is measured.
 # Wants a build (cmake --build build); TALLY_BUILD names another build folder. Uses one Python, no package.
 # tests/bench/make_model.py writes models.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 build=${TALLY_BUILD:-$root/build}
 die() { printf '%s\n' "$*" >&2; exit 1; }
-case ${1:-} in -h|--help|'') sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+case ${1:-} in -h|--help|'') sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 command -v python3 >/dev/null || die "python3 is needed"
-[ -x "$build/tests/bench_engine" ] || die "$build/tests/bench_engine is not there; build first"
+for program in node/tally tests/bench_memory; do
+    [ -x "$build/$program" ] || die "$build/$program is not there; build first"
+done
 # A session of its own: the kernel shares the processors between sessions first, and --alone is about all of this one.
 exec setsid --wait python3 "$root/tests/bench/engine.py" --build "$build" --peers "${PEERS:-}" "$@"
