@@ -37,9 +37,9 @@ fi
 install_missing
 
 venv=$root/build/venv
-if ! "$venv/bin/python" -c 'import openai, numpy' 2>/dev/null; then
+if ! "$venv/bin/python" -c 'import openai, numpy, gguf' 2>/dev/null; then
     say "installing the OpenAI client for the tests"
-    python3 -m venv "$venv" && "$venv/bin/pip" install -q --disable-pip-version-check --root-user-action=ignore openai numpy || die "the OpenAI client could not be installed from PyPI"
+    python3 -m venv "$venv" && "$venv/bin/pip" install -q --disable-pip-version-check --root-user-action=ignore openai numpy gguf || die "the OpenAI client could not be installed from PyPI"
 fi
 export TALLY_TEST_PYTHON=$venv/bin/python
 
