@@ -30,7 +30,7 @@
     X(MATMUL_Q5_K, 0xd02f3706e96d57d0)                                                                                 \
     X(MATMUL_Q6_K, 0xdc80eb9bb3a85a70)                                                                                 \
     X(MATMUL_IQ4_XS, 0x494ebdbc14eee30f)                                                                               \
-    X(MATMUL_BF16, 0xf92d44dc67d9e503)                                                                                 \
+    X(MATMUL_BF16, 0xd0d3d6b38ff665a0)                                                                                 \
     X(MATMUL_F16, 0x833b7e0418baa06b)                                                                                  \
     X(MATMUL_F32, 0xef499eedbca27c7e)                                                                                  \
     X(RMSNORM, 0x196a9fa363479a07)                                                                                     \
