@@ -29,6 +29,11 @@ static bool has_avx512vnni(void)
 }
 #endif
 
+#if defined(TM_ARM_BACKENDS)
+#include "kernels/cpu_posix.h"
+#include "kernels/ops_neon.h"
+#endif
+
 static bool always(void) { return true; }
 
 /* Best first. */
@@ -39,6 +44,10 @@ static const struct {
 #if defined(TM_X86_BACKENDS)
     { &ops_avx512, has_avx512vnni },
     { &ops_avx2, has_avx2 },
+#endif
+#if defined(TM_ARM_BACKENDS)
+    { &ops_neondot, cpu_has_dotprod },
+    { &ops_neon, always },
 #endif
     { &ops_ref, always },
 };
