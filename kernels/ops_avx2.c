@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "kernels/exact_math.h"
+#include "kernels/matmul_avx2.h"
+#include "kernels/packed_avx2.h"
 #include "kernels/unroll.h"
-
-enum { GROUP = 8, Q8_BLOCK = 32, Q8_BLOCK_BYTES = 34, GROUP_BLOCK_BYTES = GROUP * Q8_BLOCK_BYTES };
 
 static __m256i load256(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 
@@ -116,113 +116,6 @@ bool avx2_quantize_head(const float *in, uint32_t n, int8_t *q, float *d)
     bool finite = quantize_block(padded, whole, out, d);
     memcpy(q, out, n);
     return finite;
-}
-
-/* --- NV1 4.1 ------------------------------------------------------------------------------------------------------ */
-
-static size_t avx2_packed_bytes(enum tensor_type type, uint32_t rows, uint32_t cols)
-{
-    if (type != TENSOR_Q8_0)
-        return 0;
-    return (size_t)((rows + GROUP - 1) / GROUP) * (cols / Q8_BLOCK) * GROUP_BLOCK_BYTES;
-}
-
-static void avx2_pack(const struct matrix *w, uint32_t begin, uint32_t end, uint8_t *packed)
-{
-    uint32_t blocks = w->cols / Q8_BLOCK;
-    size_t group_bytes = (size_t)blocks * GROUP_BLOCK_BYTES;
-    if (end % GROUP != 0)
-        memset(packed + end / GROUP * group_bytes, 0, group_bytes);
-    for (uint32_t row = begin; row < end; row++) {
-        uint32_t lane = row % GROUP;
-        for (uint32_t b = 0; b < blocks; b++) {
-            const uint8_t *from = w->data + ((size_t)row * blocks + b) * Q8_BLOCK_BYTES;
-            uint8_t *to = packed + ((size_t)(row / GROUP) * blocks + b) * GROUP_BLOCK_BYTES;
-            memcpy(to + lane * 2, from, 2);
-            for (uint32_t i = 0; i < 8; i++)
-                memcpy(to + GROUP * 2 + (i * GROUP + lane) * 4, from + 2 + i * 4, 4);
-        }
-    }
-}
-
-static __m256i broadcast4(const int8_t *q)
-{
-    int32_t four;
-    memcpy(&four, q, 4);
-    return _mm256_set1_epi32(four);
-}
-
-/* One group of 8 rows, up to 4 tokens. |w| as unsigned and x with w's sign: 2 * 128 * 127 < 2^15, so maddubs cannot
- * saturate; with w unsigned by an offset it could. Inlined with a constant `tokens`. */
-static inline __attribute__((always_inline)) void dot_group(const uint8_t *w, uint32_t blocks, const int8_t *q,
-                                                            const float *d, uint32_t act_blocks, uint32_t tokens,
-                                                            __m256 *y)
-{
-    const __m256i ones = _mm256_set1_epi16(1);
-    UNROLL
-    for (uint32_t t = 0; t < tokens; t++)
-        y[t] = _mm256_setzero_ps();
-    for (uint32_t b = 0; b < blocks; b++, w += GROUP_BLOCK_BYTES) {
-        __m256i sum[4];
-        _mm_prefetch((const char *)w + 2048, _MM_HINT_T0);
-        UNROLL
-        for (uint32_t t = 0; t < tokens; t++)
-            sum[t] = _mm256_setzero_si256();
-        UNROLL
-        for (uint32_t i = 0; i < 8; i++) {
-            __m256i weights = load256(w + GROUP * 2 + i * 32);
-            __m256i magnitude = _mm256_abs_epi8(weights);
-            UNROLL
-            for (uint32_t t = 0; t < tokens; t++) {
-                __m256i x = broadcast4(q + (size_t)t * act_blocks * ACT_BLOCK + b * Q8_BLOCK + i * 4);
-                __m256i pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, weights));
-                sum[t] = _mm256_add_epi32(sum[t], _mm256_madd_epi16(pairs, ones));
-            }
-        }
-        __m256 dw = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)w));
-        UNROLL
-        for (uint32_t t = 0; t < tokens; t++) {
-            __m256 scale = _mm256_mul_ps(dw, _mm256_set1_ps(d[(size_t)t * act_blocks + b / 8]));
-            y[t] = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(sum[t]), y[t]);
-        }
-    }
-}
-
-static void store_rows(float *y, __m256 v, uint32_t count)
-{
-    if (count >= GROUP) {
-        _mm256_storeu_ps(y, v);
-        return;
-    }
-    float all[GROUP];
-    _mm256_storeu_ps(all, v);
-    memcpy(y, all, count * sizeof *y);
-}
-
-static void avx2_matmul(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end,
-                           float *y, size_t stride)
-{
-    if (w->type != TENSOR_Q8_0) {
-        ops_ref_matmul(w, x, n, begin, end, y, stride);
-        return;
-    }
-    uint32_t blocks = w->cols / Q8_BLOCK, act_blocks = ops_act_blocks(w->cols);
-    for (uint32_t row = begin; row < end; row += GROUP) {
-        const uint8_t *group = w->packed + (size_t)(row / GROUP) * blocks * GROUP_BLOCK_BYTES;
-        for (uint32_t t = 0; t < n;) {
-            const int8_t *q = x->q + (size_t)t * act_blocks * ACT_BLOCK;
-            const float *d = x->d + (size_t)t * act_blocks;
-            uint32_t tokens = n - t >= 4 ? 4 : 1;
-            __m256 out[4];
-            if (tokens == 4)
-                dot_group(group, blocks, q, d, act_blocks, 4, out);
-            else
-                dot_group(group, blocks, q, d, act_blocks, 1, out);
-            for (uint32_t k = 0; k < tokens; k++)
-                store_rows(y + (t + k) * stride + row, out[k], end - row);
-            t += tokens;
-        }
-    }
 }
 
 /* --- NV1 4.2, 4.3 ------------------------------------------------------------------------------------------------- */
@@ -440,6 +333,13 @@ void avx2_rope(float *v, const float *cs, uint32_t pairs)
 
 /* --- NV1 7 --------------------------------------------------------------------------------------------------------- */
 
+static __m256i broadcast4(const int8_t *q)
+{
+    int32_t four;
+    memcpy(&four, q, 4);
+    return _mm256_set1_epi32(four);
+}
+
 static void avx2_attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[TILE])
 {
     const __m256i ones = _mm256_set1_epi16(1);
@@ -568,9 +468,9 @@ const struct ops ops_avx2 = {
     .quantize = avx2_quantize,
     .quantize_head = avx2_quantize_head,
     .group_rows = GROUP,
-    .packed_bytes = avx2_packed_bytes,
-    .pack = avx2_pack,
-    .matmul = avx2_matmul,
+    .packed_bytes = packed_avx2_bytes,
+    .pack = packed_avx2_pack,
+    .matmul = matmul_avx2,
     .matmul_float = avx2_matmul_float,
     .rmsnorm = avx2_rmsnorm,
     .gate = avx2_gate,

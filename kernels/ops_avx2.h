@@ -1,10 +1,6 @@
 /* ops_avx2.h - the operations of NV1 with AVX2, FMA and F16C. Only to be called where the processor has all three
  * (backend.c asks). The AVX-512 table borrows what gains nothing from wider registers.
- *
- * packed Q8_0, groups of 8 rows (missing rows are zero), per block of 32 columns 272 bytes:
- *   offset 0    8 x fp16 scale, one per row
- *   offset 16   8 x { 8 rows x 4 int8 }: columns 4i .. 4i+3 of each row
- * so that a lane is a row, and four neighbouring columns meet four activations that are the same for all lanes.
+ * Packed matrices: packed_avx2.h.
  */
 #ifndef TALLYMESH_KERNELS_OPS_AVX2_H
 #define TALLYMESH_KERNELS_OPS_AVX2_H
