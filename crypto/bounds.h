@@ -68,6 +68,7 @@ enum {
     BID_GRACE_CHEAPER_MS = 50,             /* the same while somebody who advertises a lower price is silent */
     BID_GRACE_BATCH_MS = 150,
     RESERVATION_MS = 2000,
+    BID_LAST_RESORT_MS = RESERVATION_MS / 2,  /* only providers that failed lately have bid: wait so long for another, while theirs hold */
     QUEUE_MS_MAX = 20 * 1000,              /* everybody who could is busy: offered again until then */
     QUEUE_RETRY_MS_MIN = 20, QUEUE_RETRY_MS_MAX = 500,
     TOKEN_DEADLINE_MS = 10 * 1000,         /* no token for this long: the provider is taken for dead */

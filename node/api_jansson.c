@@ -299,6 +299,7 @@ void api_fault_of(enum err e, const char *text, struct api_fault *out)
         { ERR_CAPACITY, 503, "server_error", "no_capacity" },
         { ERR_FULL, 503, "server_error", "no_capacity" },
         { ERR_TIMEOUT, 503, "server_error", "timeout" },
+        { ERR_EXPIRED, 503, "server_error", "timeout" },
         { ERR_PEER_GONE, 503, "server_error", "provider_lost" },
     };
     *out = (struct api_fault){ .status = 500, .type = "server_error", .code = NULL };

@@ -6,7 +6,10 @@
  *
  * When it closes: interactive work as soon as everybody asked directly has answered and one bid is acceptable, or
  * BID_GRACE_MS after the first acceptable bid - BID_GRACE_CHEAPER_MS while somebody who advertises a lower price has not
- * answered, so that a busy moment does not decide the price; gossiped batch work BID_GRACE_BATCH_MS after it. Load is never read from adverts: it is what a bid or a refusal says.
+ * answered, so that a busy moment does not decide the price; gossiped batch work BID_GRACE_BATCH_MS after it. Whoever failed
+ * lately is no acceptable bidder until BID_LAST_RESORT_MS after the first bid: others had their time, and its bid still holds. A
+ * bid that ran out is never answered with terms: they would be refused, and the refusal held against an honest provider.
+ * Load is never read from adverts: it is what a bid or a refusal says.
  */
 #include <stdio.h>
 #include <string.h>
@@ -167,7 +170,7 @@ void bidding_start(struct requester *r, struct ask *a)
     a->asked_count = a->bid_count = 0;
     a->why_not = (struct decline){ .reason = DECLINE_NONE };
     a->deadline = mono_add_ms(s->now, BID_WINDOW_MS);
-    a->grace_at = a->first_bid_at = MONO_NEVER;
+    a->grace_at = a->first_bid_at = a->last_resort_at = MONO_NEVER;
     a->gossiped = a->searching = false;
     enum err e = a->tokens.count > PROMPT_TOKENS_MAX ? ERR_TOO_LARGE : offer_make(r, a);
     if (e) {
@@ -243,10 +246,23 @@ static bool everybody_answered(const struct ask *a)
     return a->asked_count > 0;
 }
 
+/* A process that was not scheduled for seconds finds bids whose slots are long given to others. */
+static void drop_lapsed(struct requester *r, struct ask *a)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < a->bid_count; i++)
+        if (mono_reached(r->s->now, a->bids[i].until))
+            bidding_note_refusal(a, &(struct decline){ .reason = DECLINE_EXPIRED }, &a->bids[i].node);
+        else
+            a->bids[kept++] = a->bids[i];
+    a->bid_count = kept;
+}
+
 /* Best first until one can be reached. */
 static bool choose(struct requester *r, struct ask *a, bool last_resort)
 {
     struct held_bid b;
+    drop_lapsed(r, a);
     while (take_best(a, last_resort, &b)) {
         if (purchase_begin(r, a, &b)) {
             bidding_release(r, a, &b.node);
@@ -276,16 +292,21 @@ static struct mono grace_end(const struct ask *a)
     return a->bid_count ? mono_add_ms(a->first_bid_at, ms) : MONO_NEVER;
 }
 
+/* When to look at the bids again, if not for a new one: the next of these times that is still to come. */
+static struct mono next_look(struct mono now, struct mono grace, struct mono last_resort)
+{
+    return mono_min(mono_reached(now, grace) ? MONO_NEVER : grace, mono_reached(now, last_resort) ? MONO_NEVER : last_resort);
+}
+
 void bidding_consider(struct requester *r, struct ask *a)
 {
-    a->grace_at = grace_end(a);
-    bool over = mono_reached(r->s->now, a->deadline), grace_over = mono_reached(r->s->now, a->grace_at);
+    struct mono now = r->s->now, grace = grace_end(a);
+    bool over = mono_reached(now, a->deadline), grace_over = mono_reached(now, grace), resort = mono_reached(now, a->last_resort_at);
     bool wait_for_strangers = a->searching || a->gossiped;
     bool complete = everybody_answered(a) && !wait_for_strangers;
     bool first_come = everybody_answered(a) && a->class == CLASS_INTERACTIVE;   /* strangers are not waited for if a friend has bid */
-    if (grace_over)
-        a->grace_at = MONO_NEVER;
-    if ((over || grace_over || complete || first_come) && choose(r, a, over || complete))
+    a->grace_at = next_look(now, grace, a->last_resort_at);
+    if ((over || grace_over || resort || complete || first_come) && choose(r, a, over || resort || complete))
         return;
     uint32_t asked = 0;
     if (a->bid_count == 0 && everybody_answered(a) && !over)
@@ -364,6 +385,7 @@ static void keep_bid(struct requester *r, struct ask *a, const struct held_bid *
         turn_down(r, &held->node, &a->offer_hash);
     } else {
         a->bids[a->bid_count++] = *held;
+        a->last_resort_at = mono_min(a->last_resort_at, mono_add_ms(r->s->now, BID_LAST_RESORT_MS));
         if (!held->failed_before)
             a->first_bid_at = mono_min(a->first_bid_at, r->s->now);
     }
@@ -372,6 +394,7 @@ static void keep_bid(struct requester *r, struct ask *a, const struct held_bid *
 
 enum err requester_bid(struct requester *r, const struct node_id *from, struct bytes body)
 {
+    struct services *s = r->s;
     struct signed_msg m;
     struct held_bid held = { .node = *from };
     enum err e = signed_msg_decode(body, &m);
@@ -387,7 +410,7 @@ enum err requester_bid(struct requester *r, const struct node_id *from, struct b
         turn_down(r, from, &held.bid.offer);
         return OK;
     }
-    e = key_verify(&held.bid.provider, PURPOSE_BID, &r->s->config.net, m.body, &m.sig);
+    e = key_verify(&held.bid.provider, PURPOSE_BID, &s->config.net, m.body, &m.sig);
     if (e)
         return e;
     for (uint32_t i = 0; i < a->bid_count; i++)
@@ -395,7 +418,8 @@ enum err requester_bid(struct requester *r, const struct node_id *from, struct b
             return OK;                                     /* one bid per provider; the first stands */
     held.hash = hash_of("bid", m.body);
     held.cost = candidate_cost(a, held.bid.price_input, held.bid.price_output);
-    held.wait_us = (uint64_t)held.bid.first_token_ms * 1000 + services_rtt_us(r->s, from);
+    held.wait_us = (uint64_t)held.bid.first_token_ms * 1000 + services_rtt_us(s, from);
+    held.until = mono_add_ms(s->now, held.bid.reservation_ms);
     held.failed_before = candidate_is_bad(r, a, from);
     keep_bid(r, a, &held);
     return OK;

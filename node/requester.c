@@ -92,7 +92,7 @@ static void ask_fill(struct ask *a, const struct request *q)
     a->top_p_micro = q->top_p_micro ? q->top_p_micro : TOP_P_MICRO_MAX;
     a->seed = q->seed;
     a->class = q->class;
-    a->grace_at = a->first_bid_at = MONO_NEVER;
+    a->grace_at = a->first_bid_at = a->last_resort_at = MONO_NEVER;
     a->deadline = MONO_NEVER;
     a->retry_ms = QUEUE_RETRY_MS_MIN;
 }

@@ -66,6 +66,7 @@ struct held_bid {
     uint64_t cost;                                         /* of the whole rest at most, pico-credits */
     uint64_t wait_us;                                      /* first token as predicted, and one round trip */
     bool failed_before;                                    /* this provider failed this request, or others lately: last resort */
+    struct mono until;                                     /* terms sent later would find the slot released */
 };
 
 struct purchase {                                          /* the job with the chosen provider */
@@ -102,7 +103,8 @@ struct ask {
     bool gossiped, searching;
     struct mono deadline, queue_until;
     struct mono first_bid_at;                              /* first acceptable bid; MONO_NEVER: none yet */
-    struct mono grace_at;                                  /* when bids are waited for no longer */
+    struct mono last_resort_at;                            /* those that failed before are taken from now on; MONO_NEVER: no bid yet */
+    struct mono grace_at;                                  /* when to decide, of the bids at hand, next */
     uint32_t rounds;                                       /* offers made for this request */
     uint32_t retry_ms;                                     /* the next pause in the queue */
     struct asked asked[ASKED_MAX];

@@ -19,6 +19,6 @@ function(sim_plant number what)                             # what is planted mu
   sim_test(sim_plant_${number} 120 bash tests/sim/plant.sh $<TARGET_FILE:sim> ${number} ${what})
 endfunction()
 sim_plant(1 "token [0-9]+ of an answer is [0-9]+, the model says")
-sim_plant(2 "(and requester [0-9]+ disagree: receipt|has lost receipt|.* that its store does not hold)")
+sim_plant(2 "(holds a claim over [0-9]+ tokens, requester [0-9]+ one over [0-9]+|and requester [0-9]+ disagree: receipt|has lost receipt|.* that its store does not hold)")
 sim_plant(3 "(sends a receipt that its store does not hold|signed two different things: receipt of the provider)")
 sim_plant(4 "a receipt is still due from node [0-9]+, which is connected")
