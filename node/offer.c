@@ -251,15 +251,17 @@ enum err signed_msg_decode(struct bytes message, struct signed_msg *out)
 
 static const struct {
     enum err err;
+    enum reason reason;
     const char *text;
 } declines[] = {
-#define X(name, err, text) { err, text },
+#define X(name, err, reason, text) { err, reason, text },
     DECLINE_TABLE(X)
 #undef X
 };
 _Static_assert(ARRAY_COUNT(declines) == DECLINE_COUNT, "one row per reason");
 
 enum err decline_err(enum decline_reason r) { return (unsigned)r < DECLINE_COUNT ? declines[r].err : ERR_UNAVAILABLE; }
+enum reason decline_book_reason(enum decline_reason r) { return (unsigned)r < DECLINE_COUNT ? declines[r].reason : REASON_TERMS; }
 const char *decline_text(enum decline_reason r)
 {
     return (unsigned)r < DECLINE_COUNT ? declines[r].text : "for a reason this version does not know";

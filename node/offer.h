@@ -12,6 +12,7 @@
 
 #include "crypto/codec.h"
 #include "ledger/amount.h"
+#include "ledger/note.h"
 #include "node/event.h"
 
 enum {
@@ -62,40 +63,42 @@ struct signed_msg {
 enum err signed_msg_encode(const struct signed_msg *m, uint8_t out[SIGNED_BYTES_MAX], struct bytes *view) MUST_CHECK;
 enum err signed_msg_decode(struct bytes message, struct signed_msg *out) MUST_CHECK;
 
-/* Why there is no bid, or no job after one. Numbers are on the wire: append. name, what it is to us, text. */
+/* Why there is no bid, or no job after one. Numbers are on the wire: append. name, what it is to us, what the book calls it
+ * (it has fewer words), text. */
 #define DECLINE_TABLE(X)                                                                                               \
-    X(DECLINE_NONE, OK, "not declined")                                                                                \
-    X(DECLINE_MODEL, ERR_NO_PROVIDER, "the model is not served here")                                                  \
-    X(DECLINE_DRAINING, ERR_UNAVAILABLE, "the node is shutting down")                                                  \
-    X(DECLINE_CAPACITY, ERR_CAPACITY, "all slots are taken")                                                           \
-    X(DECLINE_PRICE_INPUT, ERR_PRICE, "the price cap for input is below the price")                                    \
-    X(DECLINE_PRICE_OUTPUT, ERR_PRICE, "the price cap for output is below the price")                                  \
-    X(DECLINE_JURISDICTION, ERR_CONSTRAINT, "not in an allowed jurisdiction")                                          \
-    X(DECLINE_TIER, ERR_CONSTRAINT, "not of an allowed tier")                                                          \
-    X(DECLINE_ENERGY, ERR_CONSTRAINT, "uses more energy than allowed, or has not measured it")                         \
-    X(DECLINE_OWNER, ERR_CONSTRAINT, "not certified by the demanded owner")                                            \
-    X(DECLINE_CONTEXT, ERR_CONTEXT, "prompt and answer exceed the model's context")                                    \
-    X(DECLINE_FIRST_TOKEN, ERR_CONSTRAINT, "the first token would come too late")                                      \
-    X(DECLINE_CREDIT_REQUESTER, ERR_CREDIT, "credit limit for this requester")                                         \
-    X(DECLINE_CREDIT_NEWCOMERS, ERR_CREDIT, "credit limit for all newcomers together")                                 \
-    X(DECLINE_EXPIRED, ERR_EXPIRED, "the offer or the reservation has expired")                                        \
-    X(DECLINE_TERMS, ERR_MISMATCH, "the terms are not what was bid")                                                   \
-    X(DECLINE_SEALED, ERR_SIGNATURE, "the sealed prompt does not open or does not match its commitment")               \
-    X(DECLINE_CHANNEL, ERR_STATE, "the receipt channel between both nodes is frozen")                                  \
-    X(DECLINE_BUDGET, ERR_PRICE, "the request could cost more than its budget")                                        \
-    X(DECLINE_RATE, ERR_RATE, "too many offers in too short a time")                                                   \
-    X(DECLINE_CANCELLED, ERR_CANCELLED, "cancelled before the first token")                                            \
-    X(DECLINE_FAILED, ERR_UNAVAILABLE, "the provider could not do it")                                                 \
-    X(DECLINE_UNPAID, ERR_RATE, "too many jobs begun that nobody has signed for")
+    X(DECLINE_NONE, OK, REASON_NONE, "not declined")                                                                   \
+    X(DECLINE_MODEL, ERR_NO_PROVIDER, REASON_MODEL, "the model is not served here")                                    \
+    X(DECLINE_DRAINING, ERR_UNAVAILABLE, REASON_SHUTDOWN, "the node is shutting down")                                 \
+    X(DECLINE_CAPACITY, ERR_CAPACITY, REASON_CAPACITY, "all slots are taken")                                          \
+    X(DECLINE_PRICE_INPUT, ERR_PRICE, REASON_TERMS, "the price cap for input is below the price")                      \
+    X(DECLINE_PRICE_OUTPUT, ERR_PRICE, REASON_TERMS, "the price cap for output is below the price")                    \
+    X(DECLINE_JURISDICTION, ERR_CONSTRAINT, REASON_TERMS, "not in an allowed jurisdiction")                            \
+    X(DECLINE_TIER, ERR_CONSTRAINT, REASON_TERMS, "not of an allowed tier")                                            \
+    X(DECLINE_ENERGY, ERR_CONSTRAINT, REASON_TERMS, "uses more energy than allowed, or has not measured it")           \
+    X(DECLINE_OWNER, ERR_CONSTRAINT, REASON_TERMS, "not certified by the demanded owner")                              \
+    X(DECLINE_CONTEXT, ERR_CONTEXT, REASON_TERMS, "prompt and answer exceed the model's context")                      \
+    X(DECLINE_FIRST_TOKEN, ERR_CONSTRAINT, REASON_TERMS, "the first token would come too late")                        \
+    X(DECLINE_CREDIT_REQUESTER, ERR_CREDIT, REASON_CREDIT, "credit limit for this requester")                          \
+    X(DECLINE_CREDIT_NEWCOMERS, ERR_CREDIT, REASON_CREDIT, "credit limit for all newcomers together")                  \
+    X(DECLINE_EXPIRED, ERR_EXPIRED, REASON_TERMS, "the offer or the reservation has expired")                          \
+    X(DECLINE_TERMS, ERR_MISMATCH, REASON_TERMS, "the terms are not what was bid")                                     \
+    X(DECLINE_SEALED, ERR_SIGNATURE, REASON_PROMPT, "the sealed prompt does not open or does not match its commitment")\
+    X(DECLINE_CHANNEL, ERR_STATE, REASON_TERMS, "the receipt channel between both nodes is frozen")                    \
+    X(DECLINE_BUDGET, ERR_PRICE, REASON_TERMS, "the request could cost more than its budget")                          \
+    X(DECLINE_RATE, ERR_RATE, REASON_TERMS, "too many offers in too short a time")                                     \
+    X(DECLINE_CANCELLED, ERR_CANCELLED, REASON_CLIENT_CANCEL, "cancelled before the first token")                      \
+    X(DECLINE_FAILED, ERR_UNAVAILABLE, REASON_ENGINE, "the provider could not do it")                                  \
+    X(DECLINE_UNPAID, ERR_RATE, REASON_TERMS, "too many jobs begun that nobody has signed for")
 
 enum decline_reason {
-#define X(name, err, text) name,
+#define X(name, err, reason, text) name,
     DECLINE_TABLE(X)
 #undef X
     DECLINE_COUNT
 };
 
 enum err decline_err(enum decline_reason r);
+enum reason decline_book_reason(enum decline_reason r);
 const char *decline_text(enum decline_reason r);            /* never NULL, static storage */
 /* limit or have for people, in decline_unit(): "0.24" and "credits per million tokens", "12" and "tokens"; "" if there is none. */
 void decline_amount(enum decline_reason r, uint64_t v, char out[AMOUNT_CHARS_MAX + 1]);

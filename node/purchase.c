@@ -10,6 +10,7 @@
  *
  * Spec: PROTO 6.4 (terms), PROTO 6.6 (claims), PROTO 6.9 (failure and continuation)
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "node/ask.h"
@@ -158,12 +159,20 @@ static bool is_stop(const struct ask *a, uint32_t token)
     return false;
 }
 
-void purchase_failed(struct requester *r, struct ask *a, enum side fault, enum reason why)
+static void no_more_attempts(struct requester *r, struct ask *a, const char *words)
+{
+    char why[240];
+    snprintf(why, sizeof why, "%u attempts failed, the last with node %s: %s", a->attempts, short_name(&a->buy.node.h).text, words);
+    ask_fail(r, a, ERR_PEER_GONE, why);
+}
+
+/* `why` is for the book, `words` for people: a refusal says more than the book has codes for. */
+static void attempt_failed(struct requester *r, struct ask *a, enum side fault, enum reason why, const char *words)
 {
     struct services *s = r->s;
     struct purchase *b = &a->buy;
     effects_log(s->out, LOG_INFO, "job.failed", "job %s with node %s after %u tokens: %s", short_name(&b->hash).text,
-               short_name(&b->node.h).text, b->received, reason_text(why));
+               short_name(&b->node.h).text, b->received, words);
     send_cancel(r, a, CANCEL_GIVEN_UP);
     close_job(r, a, b->received ? OUTCOME_PARTIAL : OUTCOME_FAILED, fault, why);
     if (b->received)
@@ -179,13 +188,18 @@ void purchase_failed(struct requester *r, struct ask *a, enum side fault, enum r
     else if (ask_rest(a) == 0)
         ask_done(r, a, FINISH_LENGTH);
     else if (a->attempts >= ATTEMPTS_MAX)
-        ask_fail(r, a, ERR_PEER_GONE, "too many providers failed in the middle of the answer");
+        no_more_attempts(r, a, words);
     else {
         s->counters.failovers++;
         a->queue_until = mono_add_ms(s->now, QUEUE_MS_MAX);
         a->retry_ms = QUEUE_RETRY_MS_MIN;
         bidding_start(r, a);
     }
+}
+
+void purchase_failed(struct requester *r, struct ask *a, enum side fault, enum reason why)
+{
+    attempt_failed(r, a, fault, why, reason_text(why));
 }
 
 void purchase_cancel(struct requester *r, struct ask *a)
@@ -219,7 +233,7 @@ enum err requester_refuse(struct requester *r, const struct node_id *from, struc
         a->why_not = d;
         a->why_not_by = node;
         effects_log(r->s->out, LOG_INFO, "job.refused", "job %s by node %s: %s", short_name(&d.subject).text, short_name(&node.h).text, decline_text(d.reason));
-        purchase_failed(r, a, SIDE_PROVIDER, d.reason == DECLINE_FAILED ? REASON_ENGINE : REASON_TERMS);
+        attempt_failed(r, a, SIDE_PROVIDER, decline_book_reason(d.reason), decline_text(d.reason));
     }
     return OK;
 }

@@ -1,6 +1,7 @@
 /* test_agent_bids.c - a bid is the bidder's own word, and is held against the request's limits: an advert is not a promise.
  *
  * A tap with the bidder's key rewrites its bids on the way: what it advertises meets the limits, what it bids does not.
+ * And a bid holds for a while only: one that is not taken at once must still be good when it is.
  */
 #include "tests/agent/world.h"
 
@@ -11,7 +12,8 @@ struct bidder {
     int from;
     void (*change)(struct bid *b);
     const struct secret_key *signs;                        /* NULL: the signature stays as it was */
-    int seen, terms;
+    int seen, terms, refused;
+    enum decline_reason reason;
 };
 
 static bool rewrite_bid(int from, int to, uint32_t type, uint8_t *body, size_t *len, void *ctx)
@@ -23,6 +25,8 @@ static bool rewrite_bid(int from, int to, uint32_t type, uint8_t *body, size_t *
     struct bytes view;
     if (type == MSG_TERMS && to == k->from)
         k->terms++;
+    if (type == MSG_REFUSE && from == k->from)
+        k->refused++;
     if (type != MSG_BID || from != k->from)
         return true;
     k->seen++;
@@ -47,6 +51,8 @@ static void hungry(struct bid *b) { b->energy_mj_per_1k = 501; }
 static void unmeasured(struct bid *b) { b->energy_mj_per_1k = 0; }
 static void slow(struct bid *b) { b->first_token_ms = 301; }
 static void over_budget(struct bid *b) { b->price_output = 1999; }
+
+static void brief(struct bid *b) { b->reservation_ms = 100; }
 
 static struct world *mesh(int providers)
 {
@@ -140,12 +146,104 @@ static void nobody_bids_for_another(void **state)
     world_free(w);
 }
 
+/* Fails one job of client 0 after another until the requester has had enough. */
+static void disgrace(struct world *w, int provider)
+{
+    struct request q = world_request(w, 0, 40);
+    world_node(w, provider)->engine_fails_at = 0;
+    world_ask(w, 0, 0, &q);
+    world_wait(w, 0, 30000);
+    assert_int_equal(world_client(w, 0)->state, CLIENT_FAILED);
+    world_node(w, provider)->engine_fails_at = -1;
+}
+
+/* The only provider failed lately. Others are waited for, but not until its bid has run out: it is never offered terms that it must
+ * refuse, which would be held against it. */
+static void a_last_resort_is_taken_while_its_bid_holds(void **state)
+{
+    (void)state;
+    struct world *w = mesh(1);
+    struct bidder k = { .w = w, .from = 1, .change = same, .signs = &world_node(w, 1)->key };
+    disgrace(w, 1);
+    world_set_tap(w, (struct world_tap){ rewrite_bid, &k });
+    struct request q = world_request(w, 1, 40);
+    world_ask(w, 0, 1, &q);
+    world_wait(w, 1, 30000);
+    struct client *c = world_client(w, 1);
+    if (c->state != CLIENT_DONE || k.refused > 0 || k.terms != 1)
+        fail_msg("terms %d, refused %d: %s", k.terms, k.refused, c->text);
+    world_assert_answer(w, 1, &q);
+    assert_true(c->first_token.us - c->began.us < RESERVATION_MS * 1000);
+    world_free(w);
+}
+
+/* Its bid holds for less than others are waited for: nothing is signed for it, and the client hears why. */
+static void nothing_is_signed_for_a_bid_that_ran_out(void **state)
+{
+    (void)state;
+    struct world *w = mesh(1);
+    struct bidder k = { .w = w, .from = 1, .change = brief, .signs = &world_node(w, 1)->key };
+    disgrace(w, 1);
+    world_set_tap(w, (struct world_tap){ rewrite_bid, &k });
+    struct request q = world_request(w, 1, 40);
+    world_ask(w, 0, 1, &q);
+    world_wait(w, 1, 30000);
+    struct client *c = world_client(w, 1);
+    assert_int_equal(c->state, CLIENT_FAILED);
+    if (c->error != ERR_EXPIRED || !strstr(c->text, "expired"))
+        fail_msg("%s: %s", err_name(c->error), c->text);
+    assert_true(k.seen > 0 && k.terms == 0);
+    world_free(w);
+}
+
+static bool refuse_terms(int from, int to, uint32_t type, uint8_t *body, size_t *len, void *ctx)
+{
+    struct bidder *k = ctx;
+    struct terms_msg m;
+    uint8_t buf[DECLINE_BYTES_MAX];
+    struct bytes view;
+    if (type != MSG_TERMS || to != k->from)
+        return true;
+    assert_ok(terms_msg_decode(bytes_of(body, *len), &m));
+    assert_ok(decline_encode(&(struct decline){ .subject = terms_hash(m.terms), .reason = k->reason }, buf, &view));
+    world_say(k->w, to, from, MSG_REFUSE, view);
+    k->refused++;
+    return false;
+}
+
+/* Whatever terms are refused for, the client hears that and nothing more general; the book has the nearest of its codes. */
+static void the_client_hears_why_terms_were_refused(void **state)
+{
+    (void)state;
+    for (int r = 1; r < DECLINE_COUNT; r++) {
+        struct world *w = mesh(1);
+        struct bidder k = { .w = w, .from = 1, .reason = (enum decline_reason)r };
+        world_set_tap(w, (struct world_tap){ refuse_terms, &k });
+        struct request q = world_request(w, 1, 40);
+        world_ask(w, 0, 1, &q);
+        world_wait(w, 1, 30000);
+        struct client *c = world_client(w, 1);
+        assert_int_equal(c->state, CLIENT_FAILED);
+        assert_int_equal(k.refused, ATTEMPTS_MAX);
+        if (!strstr(c->text, decline_text(k.reason)))
+            fail_msg("refused with \"%s\", the client hears \"%s\"", decline_text(k.reason), c->text);
+        struct job j;
+        uint64_t cursor = UINT64_MAX;
+        assert_ok(ledger_job_next(agent_ledger(world_node(w, 0)->agent), &cursor, &j));
+        assert_int_equal(j.reason, decline_book_reason(k.reason));
+        world_free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bid_above_the_limits_is_not_taken),
         cmocka_unit_test(a_bid_is_the_bidders_own),
         cmocka_unit_test(nobody_bids_for_another),
+        cmocka_unit_test(a_last_resort_is_taken_while_its_bid_holds),
+        cmocka_unit_test(nothing_is_signed_for_a_bid_that_ran_out),
+        cmocka_unit_test(the_client_hears_why_terms_were_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

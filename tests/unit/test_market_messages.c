@@ -232,8 +232,12 @@ static void every_refusal_has_a_text(void **state)
         assert_true(strlen(decline_text((enum decline_reason)r)) > 5);
         assert_true(decline_err((enum decline_reason)r) != OK);
         assert_non_null(decline_unit((enum decline_reason)r));
+        assert_true(decline_book_reason((enum decline_reason)r) != REASON_NONE);
+        for (int other = 1; other < r; other++)
+            assert_string_not_equal(decline_text((enum decline_reason)r), decline_text((enum decline_reason)other));
     }
     assert_true(strlen(decline_text((enum decline_reason)999)) > 5);
+    assert_int_equal(decline_book_reason((enum decline_reason)999), REASON_TERMS);
 }
 
 /* What the config and the command line take is what a refusal says. */
