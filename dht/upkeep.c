@@ -49,6 +49,13 @@ static void tick_table(struct overlay *o)
 static const uint32_t refresh_again_ms[] = { 2000, 6000, 20 * 1000 };
 enum { REFRESH_ROUNDS = ARRAY_COUNT(refresh_again_ms), REFRESH_CHANGED_MS = 5000 };
 
+/* Whoever is joining at the same time may offer something: a look from before it had told anybody is not good for long. */
+static void look_again(struct overlay *o)
+{
+    for (size_t i = 0; i < KEPT_MODELS_MAX; i++)
+        o->kept[i].refresh_at = o->now;
+}
+
 static void begin_round(struct overlay *o)
 {
     if (o->refresh_rounds == REFRESH_ROUNDS || !mono_reached(o->now, o->refresh_again))
@@ -58,6 +65,7 @@ static void begin_round(struct overlay *o)
         return;
     }
     routing_refresh_all(&o->routing, o->now);
+    look_again(o);
     o->refresh_again = mono_add_ms(o->now, refresh_again_ms[o->refresh_rounds++]);
 }
 

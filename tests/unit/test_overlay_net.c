@@ -35,9 +35,35 @@ static void test_fifty_are_one_hop(void **state)
     net_close(n);
 }
 
+/* Nobody has to ask: in a small mesh what a newcomer offers is listed everywhere soon after it came, also by those who looked a
+ * moment before, and by those who came just before. */
+static void test_newcomers_offers_are_listed_soon(void **state)
+{
+    (void)state;
+    enum { FIRST = 32, LATER = 4 };
+    struct net *n = net_open(&(struct net_config){ .nodes = FIRST + LATER, .seed = 7, .delay_ms_min = 1, .delay_ms_max = 20, .pow_bits = 4 });
+    mesh_start(n, FIRST);
+    net_run(n, 1000);
+    mesh_advertise(n, 3, 0);                               /* its model took a second to load */
+    net_run(n, 10 * 1000);
+    for (size_t i = 0; i < FIRST; i++)
+        assert_int_equal(mesh_models(n, i), 1);
+    net_run(n, 60 * 1000);
+    for (size_t i = FIRST; i < FIRST + LATER; i++) {
+        net_start(n, i, 0);
+        net_run(n, 400);
+        mesh_advertise(n, i, (unsigned)i);
+        net_run(n, 1200);
+    }
+    net_run(n, 10 * 1000);
+    for (size_t i = 0; i < FIRST + LATER; i++)
+        assert_int_equal(mesh_models(n, i), 1 + LATER);
+    net_close(n);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_fifty_are_one_hop) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_fifty_are_one_hop), cmocka_unit_test(test_newcomers_offers_are_listed_soon) };
     ENSURE(crypto_start() == OK);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
