@@ -113,20 +113,38 @@ void block_read_scales(const struct block_format *f, const uint8_t *stored, stru
 
 /* --- codes -------------------------------------------------------------------------------------------------------- */
 
-/* 16 bytes: low nibbles are values 0..15, high nibbles 16..31. */
-static void read_nibbles(const uint8_t *p, uint8_t *code)
+/* Adds a field of each of n bytes, the bits of `mask` from bit `from`, to n codes from bit `to`. Eight bytes at a time,
+ * since a model is packed by the gigabyte; no field leaves its byte, so their order does not matter. */
+static inline void add_fields(const uint8_t *p, uint32_t n, uint32_t from, uint64_t mask, uint32_t to, uint8_t *code)
 {
-    for (uint32_t i = 0; i < 16; i++) {
-        code[i] = p[i] & 15;
-        code[i + 16] = p[i] >> 4;
+    for (uint32_t i = 0; i < n; i += 8) {
+        uint64_t bytes, codes;
+        memcpy(&bytes, p + i, 8);
+        memcpy(&codes, code + i, 8);
+        codes |= (bytes >> from & mask * 0x0101010101010101u) << to;
+        memcpy(code + i, &codes, 8);
     }
 }
 
-/* Four bytes: bit i is the 16's bit of value i. */
+/* 16 bytes: low nibbles are values 0..15, high nibbles 16..31. */
+static void read_nibbles(const uint8_t *p, uint8_t *code)
+{
+    memset(code, 0, 32);
+    add_fields(p, 16, 0, 15, 0, code);
+    add_fields(p, 16, 4, 15, 0, code + 16);
+}
+
+/* Four bytes: bit i is the 16's bit of value i. Each byte is spread over eight: byte i of the word keeps bit i, which
+ * then carries into its highest bit. */
 static void add_fifth_bits(const uint8_t *p, uint8_t *code)
 {
-    for (uint32_t i = 0; i < 32; i++)
-        code[i] |= (uint8_t)((p[i / 8] >> (i % 8) & 1) << 4);
+    uint8_t spread[32];
+    for (uint32_t k = 0; k < 4; k++) {
+        uint64_t kept = p[k] * 0x0101010101010101u & 0x8040201008040201u;
+        uint64_t carried = kept + 0x7f7f7f7f7f7f7f7fu;
+        memcpy(spread + k * 8, &carried, 8);
+    }
+    add_fields(spread, 32, 7, 1, 4, code);
 }
 
 static void codes_q8_0(const uint8_t *p, uint8_t *code)
@@ -149,42 +167,42 @@ static void codes_q5_1(const uint8_t *p, uint8_t *code)
 
 static void codes_q2_k(const uint8_t *p, uint8_t *code)
 {
-    const uint8_t *q = p + 16;
-    for (uint32_t i = 0; i < 256; i++)
-        code[i] = q[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+    memset(code, 0, 256);
+    for (uint32_t j = 0; j < 8; j++)
+        add_fields(p + 16 + j / 4 * 32, 32, j % 4 * 2, 3, 0, code + j * 32);
 }
 
 static void codes_q3_k(const uint8_t *p, uint8_t *code)
 {
-    const uint8_t *high = p, *q = p + 32;
-    for (uint32_t i = 0; i < 256; i++) {
-        uint8_t two = q[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
-        code[i] = (uint8_t)(two | (high[i % 32] >> (i / 32) & 1) << 2);
+    memset(code, 0, 256);
+    for (uint32_t j = 0; j < 8; j++) {
+        add_fields(p + 32 + j / 4 * 32, 32, j % 4 * 2, 3, 0, code + j * 32);
+        add_fields(p, 32, j, 1, 2, code + j * 32);
     }
 }
 
 /* Runs of 32 bytes hold two runs of 32 values: low nibbles the even one, high nibbles the odd one. */
 static void read_nibble_runs(const uint8_t *q, uint8_t *code)
 {
-    for (uint32_t i = 0; i < 256; i++)
-        code[i] = q[i / 64 * 32 + i % 32] >> (i % 64 / 32 * 4) & 15;
+    memset(code, 0, 256);
+    for (uint32_t j = 0; j < 8; j++)
+        add_fields(q + j / 2 * 32, 32, j % 2 * 4, 15, 0, code + j * 32);
 }
 
 static void codes_q5_k(const uint8_t *p, uint8_t *code)
 {
     read_nibble_runs(p + 48, code);
-    for (uint32_t i = 0; i < 256; i++)
-        code[i] |= (uint8_t)((p[16 + i % 32] >> (i / 32) & 1) << 4);
+    for (uint32_t j = 0; j < 8; j++)
+        add_fields(p + 16, 32, j, 1, 4, code + j * 32);
 }
 
 static void codes_q6_k(const uint8_t *p, uint8_t *code)
 {
     const uint8_t *low = p, *high = p + 128;
-    for (uint32_t i = 0; i < 256; i++) {
-        uint32_t in_half = i % 128;
-        uint8_t four = low[i / 128 * 64 + in_half % 64] >> (in_half / 64 * 4) & 15;
-        uint8_t two = high[i / 128 * 32 + in_half % 32] >> (in_half / 32 * 2) & 3;
-        code[i] = (uint8_t)(four | two << 4);
+    memset(code, 0, 256);
+    for (uint32_t j = 0; j < 8; j++) {
+        add_fields(low + j / 4 * 64 + j % 2 * 32, 32, j % 4 / 2 * 4, 15, 0, code + j * 32);
+        add_fields(high + j / 4 * 32, 32, j % 4 * 2, 3, 4, code + j * 32);
     }
 }
 

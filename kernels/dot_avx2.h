@@ -1,15 +1,15 @@
 /* dot_avx2.h - NV1 4.1 for eight rows in the lanes of a register: one kernel, instantiated per type by constants.
  *
  * Everything here is inlined with a constant struct dot and constant numbers of row groups and tokens, so that what
- * looks like a decision is none at run time. The sums of a block are integers and exact; the floats follow the one order
- * of the law, one ascending chain per row, which is a lane.
+ * looks like a decision is none at run time. The sums of a block are integers and exact; the floats follow the one
+ * order of the law, one ascending chain per row, which is a lane.
  *
  * Three forms of a product of four weights and four activations:
  *
  *   DOT_PLANES   Weights made unsigned by adding `zero`, which the sums of the activations take off again. vpmaddubsw
  *                adds two products in 16 bits, saturating, so codes must be small; `chunks` results can be added before
- *                they leave 16 bits: 127 * 2 * code * chunks < 2^15. Then vpmaddwd widens, adds pairs and multiplies with
- *                the integer scale. Weights of 8 bits are cut into two planes of 4: weight = 16 * plane 1 + plane 0.
+ *                they leave 16 bits: 127 * 2 * code * chunks < 2^15. Then vpmaddwd widens, adds pairs and multiplies
+ *                with the integer scale. Weights of 8 bits are cut into two planes of 4: weight = 16 * plane 1 + plane 0.
  *   DOT_SIGNED   |w| as unsigned and x with the sign of w: 2 * 128 * 127 < 2^15, but no two results can be added in 16
  *                bits. As long as two planes, without having to cut: for weights of 8 bits that are used once.
  *   DOT_VNNI     vpdpbusd takes any 8 bits unsigned and adds in 32.
@@ -80,7 +80,7 @@ INLINE const int8_t *pinned(const int8_t *p)
     return p;
 }
 
-/* --- codes --------------------------------------------------------------------------------------------------------- */
+/* --- codes -------------------------------------------------------------------------------------------------------- */
 
 /* `width` bits of each byte, moved from bit `from` to bit `to`. */
 INLINE __m256i field(__m256i v, uint32_t from, uint32_t to, uint32_t width)
@@ -125,7 +125,7 @@ INLINE void unpack_block(const struct dot *k, const uint8_t *codes, uint32_t uni
                 _mm256_store_si256((__m256i *)out, weights_of_chunk(k, codes, i, p));
 }
 
-/* --- factors ------------------------------------------------------------------------------------------------------- */
+/* --- factors ------------------------------------------------------------------------------------------------------ */
 
 /* 2^(e - 128), subnormal for e < 2. */
 INLINE __m256 power_of_exponent(__m128i bytes)
@@ -150,7 +150,7 @@ INLINE __m256 factor_m(const struct block_format *f, const uint8_t *m, uint32_t 
     return f->has_scale ? _mm256_xor_ps(v, _mm256_set1_ps(-0.0f)) : v;
 }
 
-/* The integers (scales or mins) of each row for the two halves of a unit, as 16 bits; with runs of 32 the same twice. */
+/* The integers (scales or mins) of each row for the two halves of a unit, in 16 bits; with runs of 32 one twice. */
 INLINE __m256i two_of_unit(const struct block_format *f, const uint8_t *p, uint32_t unit, bool is_min)
 {
     if (f->run == UNIT) {
@@ -173,7 +173,7 @@ INLINE __m256i both_halves(const struct block_format *f, __m256i two, uint32_t c
                               : _mm256_or_si256(high, _mm256_slli_epi32(high, 16));
 }
 
-/* --- integer sums -------------------------------------------------------------------------------------------------- */
+/* --- integer sums ------------------------------------------------------------------------------------------------- */
 
 INLINE __m256i dot4(const struct dot *k, __m256i sum, __m256i weights, __m256i x)
 {
@@ -250,7 +250,7 @@ INLINE __m256 step(__m256 factor, float dx, __m256i sum, __m256 y)
     return _mm256_fmadd_ps(_mm256_mul_ps(factor, _mm256_set1_ps(dx)), _mm256_cvtepi32_ps(sum), y);
 }
 
-/* --- a block: types whose every unit is a step --------------------------------------------------------------------- */
+/* --- a block: types whose every unit is a step -------------------------------------------------------------------- */
 
 INLINE void dot_block_of_steps(const struct dot *k, uint32_t groups, uint32_t tokens, uint32_t units,
                                const uint8_t *const *block, const uint8_t *const *unpacked, const struct tokens *x,
@@ -287,7 +287,7 @@ INLINE void dot_block_of_steps(const struct dot *k, uint32_t groups, uint32_t to
     }
 }
 
-/* --- a block: types with integer scales, one step for all of it ---------------------------------------------------- */
+/* --- a block: types with integer scales, one step for all of it --------------------------------------------------- */
 
 /* Sum over runs of scale or min times the sum of the run's activations. */
 INLINE __m256i dot_of_runs(const struct block_format *f, const uint8_t *p, const struct tokens *x, uint32_t token,
@@ -350,7 +350,7 @@ INLINE void dot_block(const struct dot *k, uint32_t groups, uint32_t tokens, uin
         dot_block_of_steps(k, groups, tokens, units, block, unpacked, x, y);
 }
 
-/* --- rows and tokens ----------------------------------------------------------------------------------------------- */
+/* --- rows and tokens ---------------------------------------------------------------------------------------------- */
 
 /* The arguments of struct ops' matmul. */
 struct product {

@@ -118,73 +118,6 @@ bool avx2_quantize_head(const float *in, uint32_t n, int8_t *q, float *d)
     return finite;
 }
 
-/* --- NV1 4.2, 4.3 ------------------------------------------------------------------------------------------------- */
-
-/* The total of one block of VSUM, 256 values each: the four registers hold lanes 0-7, 8-15, 16-23, 24-31. */
-static float block_total(const float *w, const float *x)
-{
-    __m256 s[4];
-    UNROLL
-    for (uint32_t k = 0; k < 4; k++)
-        s[k] = _mm256_setzero_ps();
-    for (uint32_t i = 0; i < ACT_BLOCK; i += 32)
-        UNROLL
-        for (uint32_t k = 0; k < 4; k++)
-            s[k] = _mm256_fmadd_ps(_mm256_loadu_ps(w + i + k * 8), _mm256_loadu_ps(x + i + k * 8), s[k]);
-    s[0] = _mm256_add_ps(_mm256_add_ps(s[0], s[2]), _mm256_add_ps(s[1], s[3]));
-    __m128 h = _mm_add_ps(_mm256_castps256_ps128(s[0]), _mm256_extractf128_ps(s[0], 1));
-    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
-    h = _mm_add_ss(h, _mm_movehdup_ps(h));
-    return _mm_cvtss_f32(h);
-}
-
-/* 256 weights as fp32, zeros beyond n. Copied even where they could be read in place: a model file promises no
- * alignment, and all tokens use the copy. */
-static void weight_block(const uint8_t *row, enum tensor_type type, uint32_t first, uint32_t n, float *out)
-{
-    if (type == TENSOR_F32) {
-        memset(out + n, 0, (ACT_BLOCK - n) * sizeof *out);
-        memcpy(out, row + (size_t)first * 4, n * sizeof *out);
-        return;
-    }
-    uint16_t half[ACT_BLOCK] = { 0 };
-    memcpy(half, row + (size_t)first * 2, n * sizeof *half);
-    for (uint32_t i = 0; type == TENSOR_BF16 && i < ACT_BLOCK; i += 8) {
-        __m256i high = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(half + i)));
-        _mm256_storeu_ps(out + i, _mm256_castsi256_ps(_mm256_slli_epi32(high, 16)));
-    }
-    for (uint32_t i = 0; type == TENSOR_F16 && i < ACT_BLOCK; i += 8)
-        _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(half + i))));
-}
-
-static const float *padded_block(const float *x, uint32_t n, float *out)
-{
-    memcpy(out, x, n * sizeof *x);
-    memset(out + n, 0, (ACT_BLOCK - n) * sizeof *x);
-    return out;
-}
-
-void avx2_matmul_float(const struct matrix *w, const float *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
-                              size_t stride)
-{
-    size_t row_bytes = (size_t)w->cols * tensor_type_block_bytes(w->type);
-    for (uint32_t row = begin; row < end; row++) {
-        for (uint32_t t = 0; t < n; t++)
-            y[t * stride + row] = 0.0f;
-        for (uint32_t first = 0; first < w->cols; first += ACT_BLOCK) {
-            float weights[ACT_BLOCK], last[ACT_BLOCK];
-            uint32_t count = w->cols - first < ACT_BLOCK ? w->cols - first : ACT_BLOCK;
-            weight_block(w->data + row * row_bytes, w->type, first, count, weights);
-            for (uint32_t t = 0; t < n; t++) {
-                const float *in = x + (size_t)t * w->cols + first;
-                if (count < ACT_BLOCK)
-                    in = padded_block(in, count, last);
-                y[t * stride + row] = y[t * stride + row] + block_total(weights, in);
-            }
-        }
-    }
-}
-
 /* --- NV1 2.1, 2.2, 2.6 --------------------------------------------------------------------------------------------- */
 
 static __m256 horner(const float *c, __m256 x)
@@ -257,6 +190,31 @@ void avx2_exp2_each(const float *x, uint32_t n, float *y) { each_lane(x, n, y, e
 void avx2_exp_each(const float *x, uint32_t n, float *y) { each_lane(x, n, y, exp_lanes); }
 
 /* --- NV1 5 --------------------------------------------------------------------------------------------------------- */
+
+/* The total of one block of VSUM, 256 values each: the four registers hold lanes 0-7, 8-15, 16-23, 24-31. */
+static float block_total(const float *w, const float *x)
+{
+    __m256 s[4];
+    UNROLL
+    for (uint32_t k = 0; k < 4; k++)
+        s[k] = _mm256_setzero_ps();
+    for (uint32_t i = 0; i < ACT_BLOCK; i += 32)
+        UNROLL
+        for (uint32_t k = 0; k < 4; k++)
+            s[k] = _mm256_fmadd_ps(_mm256_loadu_ps(w + i + k * 8), _mm256_loadu_ps(x + i + k * 8), s[k]);
+    s[0] = _mm256_add_ps(_mm256_add_ps(s[0], s[2]), _mm256_add_ps(s[1], s[3]));
+    __m128 h = _mm_add_ps(_mm256_castps256_ps128(s[0]), _mm256_extractf128_ps(s[0], 1));
+    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
+    h = _mm_add_ss(h, _mm_movehdup_ps(h));
+    return _mm_cvtss_f32(h);
+}
+
+static const float *padded_block(const float *x, uint32_t n, float *out)
+{
+    memcpy(out, x, n * sizeof *x);
+    memset(out + n, 0, (ACT_BLOCK - n) * sizeof *x);
+    return out;
+}
 
 bool avx2_rmsnorm(const float *x, const float *w, uint32_t n, float eps, float *y)
 {

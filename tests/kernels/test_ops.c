@@ -95,6 +95,8 @@ static void compare_products(const struct ops *ops, struct rng *r, const struct 
     quantized_init(&x, cols);
     for (uint32_t t = 0; t < tokens; t++) {
         input_values(r, extreme ? INPUT_WIDE : (enum input_kind)(t % 3), in, cols);
+        for (uint32_t i = 0; extreme && t % 3 == 0 && i < cols; i++)       /* +-127: the largest sums there can be */
+            in[i] = t % 2 && i / 4 % 3 == 0 ? -1.0f : 1.0f;
         assert_true(ops_ref.quantize(in, &x.acts, t));
     }
     struct matrix w = { .type = f->type, .rows = rows, .cols = cols, .data = data };
@@ -147,25 +149,28 @@ static void quantised_products(void **state)
 static void check_matmul_float(const struct ops *ops, struct rng *r)
 {
     static const enum tensor_type types[] = { TENSOR_F32, TENSOR_F16, TENSOR_BF16 };
-    static float weights[5 * N_MAX + 1], x[3 * N_MAX], ya[3 * 5], yb[3 * 5];
+    enum { ROWS = 11, MANY = 6 };
+    static float weights[ROWS * N_MAX + 1], x[MANY * N_MAX], ya[MANY * ROWS], yb[MANY * ROWS];
     for (size_t k = 0; k < ARRAY_COUNT(LENGTHS); k++)
         for (int kind = 0; kind < INPUT_EXTREME; kind++)
             for (size_t t = 0; t < ARRAY_COUNT(types); t++) {
                 bool half = types[t] != TENSOR_F32;
                 uint32_t cols = LENGTHS[k];
-                input_values(r, (enum input_kind)kind, weights, 5 * cols + 1);
-                input_values(r, (enum input_kind)kind, x, 3 * cols);
+                input_values(r, (enum input_kind)kind, weights, ROWS * cols + 1);
+                input_values(r, (enum input_kind)kind, x, MANY * cols);
                 if (half)
-                    for (uint32_t i = 0; i < 5 * cols + 1; i++)
+                    for (uint32_t i = 0; i < ROWS * cols + 1; i++)
                         weights[i] = float_from_bits((uint32_t)rng_next(r) & 0xbbffbbffu);   /* two below 2 */
                 /* One byte off alignment: a model file promises none. */
                 uint8_t *data = (uint8_t *)weights + 1;
-                struct matrix w = { .type = types[t], .rows = 5, .cols = cols, .data = data };
-                memmove(data, weights, (size_t)5 * cols * (half ? 2 : 4));
+                struct matrix w = { .type = types[t], .rows = ROWS, .cols = cols, .data = data };
+                memmove(data, weights, (size_t)ROWS * cols * (half ? 2 : 4));
                 memset(yb, 0x55, sizeof yb);
-                ops_ref.matmul_float(&w, x, 3, 0, 5, ya, 5);
-                ops->matmul_float(&w, x, 3, 2, 5, yb, 5);
-                ops->matmul_float(&w, x, 3, 0, 2, yb, 5);
+                uint32_t tokens = 1 + (uint32_t)(k + t) % MANY;
+                memset(ya, 0x55, sizeof ya);
+                ops_ref.matmul_float(&w, x, tokens, 0, ROWS, ya, ROWS);
+                ops->matmul_float(&w, x, tokens, 2, ROWS, yb, ROWS);
+                ops->matmul_float(&w, x, tokens, 0, 2, yb, ROWS);
                 for (uint32_t i = 0; i < ARRAY_COUNT(ya); i++)
                     assert_true(float_is_finite(ya[i]));   /* else the comparison would be of NaN payloads */
                 assert_memory_equal(ya, yb, sizeof ya);
