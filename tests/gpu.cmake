@@ -23,7 +23,7 @@ set(TM_EMULATED_OPTIONS -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -Wno-unk
 
 add_library(tm_emu STATIC gpu/emu.cc gpu/emu_memory.cc)
 target_include_directories(tm_emu PUBLIC ${CMAKE_SOURCE_DIR})
-target_compile_options(tm_emu PRIVATE ${TM_EMULATED_OPTIONS})
+target_compile_options(tm_emu PRIVATE ${TM_EMULATED_OPTIONS} -O3)
 
 # tm_emulated(NAME x SOURCES a.cu ...): kernels for the emulated device. No expensive optimisations: gcc would make one
 # unaligned load of two byte loads, which this machine can do and the emulated one rightly forbids.

@@ -6,10 +6,12 @@
  *
  *   DEVICE int f(..)            a function of the device
  *   KERNEL(threads) f(..)       a kernel for blocks of at most `threads` threads; returns nothing
+ *   KERNEL_ALONE(threads) f(..) the same, and such a block may have a multiprocessor to itself: no registers are saved
  *   CONSTANT uint32_t t[4]      a table of constants
  *   LAUNCH(..)                  from the host; a launch that fails is found by cudaGetLastError(), as for any kernel
  *   block_shared()              this block's shared memory, aligned to 16; as many bytes as LAUNCH was given. A kernel lays
  *                               a struct over it, so that its contents are declared in one place.
+ *   shared_bytes_most()         from the host: how many that may be on this device
  *
  * Warps are whole: blocks have a multiple of 32 threads and every warp_..., mma_... and load_matrices() is met by all 32
  * lanes. block_sync() orders shared and global memory in the block, warp_sync() in the warp; shuffles order nothing.

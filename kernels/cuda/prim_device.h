@@ -8,6 +8,7 @@
 
 #define DEVICE static __device__ __forceinline__
 #define KERNEL(threads) static __global__ void __launch_bounds__(threads)
+#define KERNEL_ALONE(threads) static __global__ void __launch_bounds__(threads, 1)
 #define CONSTANT static __constant__ const
 
 /* More than 48 KB of shared memory has to be asked for. */
@@ -18,6 +19,16 @@
                                        (int)(shared_bytes));                                                           \
         (kernel)<<<dim3((unsigned)(grid_x), (unsigned)(grid_y)), (threads), (shared_bytes), (stream)>>>(__VA_ARGS__); \
     } while (0)
+
+/* Bytes of shared memory that a block can have on the current device; 48 KB if it does not say. */
+static inline size_t shared_bytes_most(void)
+{
+    int device = 0, bytes = 0;
+    if (cudaGetDevice(&device) != cudaSuccess ||
+        cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess)
+        return 48 * 1024;
+    return (size_t)bytes;
+}
 
 extern __shared__ uint4 prim_shared_bytes[];
 
@@ -109,6 +120,16 @@ DEVICE void copy_async(void *shared, const void *global, bool valid)
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");
 #else
     *(uint4 *)shared = valid ? __ldg((const uint4 *)global) : make_uint4(0, 0, 0, 0);
+#endif
+}
+/* The same of four bytes, which may be kept in L1. */
+DEVICE void copy_word_async(void *shared, const void *global, bool valid)
+{
+#if __CUDA_ARCH__ >= 800
+    uint32_t to = (uint32_t)__cvta_generic_to_shared(shared), bytes = valid ? 4 : 0;
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");
+#else
+    *(uint32_t *)shared = valid ? __ldg((const uint32_t *)global) : 0;
 #endif
 }
 DEVICE void copy_commit(void)

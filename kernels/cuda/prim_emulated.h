@@ -13,6 +13,7 @@
 
 #define DEVICE [[maybe_unused]] static inline
 #define KERNEL(threads) static void
+#define KERNEL_ALONE(threads) static void
 #define CONSTANT static const
 
 struct emu_index {
@@ -44,10 +45,11 @@ struct emu_index emu_block_idx(void) __attribute__((const));
 struct emu_index emu_block_dim(void) __attribute__((const));
 struct emu_index emu_grid_dim(void) __attribute__((const));
 void *emu_shared(void);
+size_t emu_shared_limit(void);
 void emu_block_sync(void);
 /* Waits for all lanes with the same op, then hands out each lane's words. */
 void emu_warp(enum emu_op op, const uint64_t *in, uint32_t in_count, uint32_t *out, uint32_t out_count);
-void emu_copy_async(void *to, const void *from, bool valid);
+void emu_copy_async(void *to, const void *from, size_t bytes, bool valid);
 void emu_copy_commit(void);
 void emu_copy_wait(uint32_t left);
 uint64_t emu_atomic(enum emu_atomic_op op, void *p, size_t bytes, uint64_t x);
@@ -76,6 +78,8 @@ static void emu_start(const char *name, void (*kernel)(to...), uint32_t grid_x, 
         (void)(stream);                                                                                                \
         emu_start(#kernel, kernel, (uint32_t)(grid_x), (uint32_t)(grid_y), threads, shared_bytes, __VA_ARGS__);        \
     } while (0)
+
+static inline size_t shared_bytes_most(void) { return emu_shared_limit(); }
 
 DEVICE void *block_shared(void) { return emu_shared(); }
 
@@ -127,7 +131,8 @@ DEVICE uint32_t atomic_or(uint32_t *p, uint32_t x) { return (uint32_t)emu_atomic
 DEVICE uint32_t atomic_max(uint32_t *p, uint32_t x) { return (uint32_t)emu_atomic(EMU_MOST, p, sizeof *p, x); }
 DEVICE uint64_t atomic_max(uint64_t *p, uint64_t x) { return emu_atomic(EMU_MOST, p, sizeof *p, x); }
 
-DEVICE void copy_async(void *shared, const void *global, bool valid) { emu_copy_async(shared, global, valid); }
+DEVICE void copy_async(void *shared, const void *global, bool valid) { emu_copy_async(shared, global, 16, valid); }
+DEVICE void copy_word_async(void *shared, const void *global, bool valid) { emu_copy_async(shared, global, 4, valid); }
 DEVICE void copy_commit(void) { emu_copy_commit(); }
 template <int left> DEVICE void copy_wait(void) { emu_copy_wait(left); }
 

@@ -19,7 +19,7 @@ static void *scheduler_context;
 static uint32_t faults;
 static bool faults_expected;
 static char first_fault[400];
-static size_t shared_most;
+static size_t shared_most, shared_limit = SHARED_MAX;
 static uint64_t launches;
 
 /* --- faults ------------------------------------------------------------------------------------------------------------ */
@@ -54,6 +54,8 @@ uint32_t emu_take_faults(const char **first)
 
 void emu_expect_faults(bool yes) { faults_expected = yes; }
 void emu_set_seed(uint64_t seed) { machine.seed = seed; }
+void emu_set_shared_limit(size_t bytes) { shared_limit = bytes < SHARED_MAX ? bytes : (size_t)SHARED_MAX; }
+size_t emu_shared_limit(void) { return shared_limit; }
 size_t emu_shared_most(void) { return shared_most; }
 uint64_t emu_launches(void) { return launches; }
 
@@ -213,7 +215,7 @@ void emu_launch(const char *kernel, uint32_t grid_x, uint32_t grid_y, uint32_t t
     machine.kernel = kernel;
     launches++;
     shared_most = shared_bytes > shared_most ? shared_bytes : shared_most;
-    if (machine.running || threads == 0 || threads > THREADS_MAX || threads % WARP != 0 || shared_bytes > SHARED_MAX ||
+    if (machine.running || threads == 0 || threads > THREADS_MAX || threads % WARP != 0 || shared_bytes > shared_limit ||
         grid_x == 0 || grid_y == 0 || grid_y > 65535) {
         fault("launch of %u x %u blocks, %u threads, %zu bytes of shared memory", grid_x, grid_y, threads, shared_bytes);
         return;
@@ -267,21 +269,24 @@ void emu_block_sync(void)
 
 /* --- warp collectives: the last lane to come computes for all ------------------------------------------------------------------ */
 
-static int32_t byte_of(uint64_t word, uint32_t i) { return (int8_t)(word >> (8 * i)); }
-
-/* Columns in steps of 16: word 2 s + h of a lane is A(g + 8 h, 16 s + 4 t ..), word `b_at` + s is B(16 s + 4 t .., g). */
-static void multiply(struct warp *w, uint32_t steps)
+/* Columns in steps of 16: word 2 s + h of a lane is A(g + 8 h, 16 s + 4 t ..), word 2 `steps` + s is B(16 s + 4 t .., g). */
+template <uint32_t steps> static void multiply(struct warp *w)
 {
-    uint32_t b_at = 2 * steps;
+    int8_t bytes[4];
+    int16_t a[16][16 * steps], b[8][16 * steps];
     for (uint32_t lane = 0; lane < WARP; lane++)
-        for (uint32_t i = 0; i < 4; i++) {
-            uint32_t row = lane / 4, column = lane % 4 * 2 + i % 2, half = i / 2;
+        for (uint32_t i = 0; i < 3 * steps; i++) {
+            uint32_t column = (i < 2 * steps ? i / 2 : i - 2 * steps) * 16 + lane % 4 * 4;
+            memcpy(bytes, &w->in[lane][i], 4);
+            for (uint32_t k = 0; k < 4; k++)
+                (i < 2 * steps ? a[lane / 4 + i % 2 * 8] : b[lane / 4])[column + k] = bytes[k];
+        }
+    for (uint32_t row = 0; row < 16; row++)
+        for (uint32_t column = 0; column < 8; column++) {
             int32_t sum = 0;
-            for (uint32_t s = 0; s < steps; s++)
-                for (uint32_t t = 0; t < 4; t++)
-                    for (uint32_t k = 0; k < 4; k++)
-                        sum += byte_of(w->in[row * 4 + t][2 * s + half], k) * byte_of(w->in[column * 4 + t][b_at + s], k);
-            w->out[lane][i] = (uint32_t)sum;
+            for (uint32_t k = 0; k < 16 * steps; k++)
+                sum += a[row][k] * b[column][k];
+            w->out[row % 8 * 4 + column / 2][row / 8 * 2 + column % 2] = (uint32_t)sum;
         }
 }
 
@@ -312,8 +317,8 @@ static void compute(struct warp *w)
         case EMU_SUM: w->out[lane][0] = sum; break;
         case EMU_MAX: w->out[lane][0] = most; break;
         case EMU_BALLOT: w->out[lane][0] = ballot; break;
-        case EMU_MMA16: multiply(w, 1); return;
-        case EMU_MMA32: multiply(w, 2); return;
+        case EMU_MMA16: multiply<1>(w); return;
+        case EMU_MMA32: multiply<2>(w); return;
         case EMU_MATRICES: load_rows(w); return;
         }
     }
@@ -347,23 +352,24 @@ void emu_warp(enum emu_op op, const uint64_t *in, uint32_t in_count, uint32_t *o
 
 /* --- cp.async ------------------------------------------------------------------------------------------------------------------- */
 
-void emu_copy_async(void *to, const void *from, bool valid)
+void emu_copy_async(void *to, const void *from, size_t bytes, bool valid)
 {
     struct thread *t = running();
-    if (t->copies_end - t->copies_first == COPIES_MAX || ((uintptr_t)to | (valid ? (uintptr_t)from : 0)) % 16) {
-        fault("cp.async: unaligned, or more than %d under way", COPIES_MAX);
+    if (t->copies_end - t->copies_first == COPIES_MAX || ((uintptr_t)to | (valid ? (uintptr_t)from : 0)) % bytes) {
+        fault("cp.async: unaligned, or more than %d under way", (int)COPIES_MAX);
         stop_thread();
     }
-    touch(to, 16, COPY_BEGIN);
+    touch(to, bytes, COPY_BEGIN);
     struct copy *c = &t->copies[t->copies_end++ % COPIES_MAX];
     c->to = (uint8_t *)to;
+    c->n = (uint32_t)bytes;
     c->group = t->group;
-    memset(c->bytes, 0, 16);
+    memset(c->bytes, 0, bytes);
     if (valid) {
-        touch(from, 16, READ);
-        memcpy(c->bytes, from, 16);
+        touch(from, bytes, READ);
+        memcpy(c->bytes, from, bytes);
     }
-    memset(to, 0xcd, 16);
+    memset(to, 0xcd, bytes);
 }
 
 void emu_copy_commit(void) { running()->group++; }
@@ -375,8 +381,8 @@ void emu_copy_wait(uint32_t left)
         struct copy *c = &t->copies[t->copies_first % COPIES_MAX];
         if (c->group + left >= t->group)
             return;
-        touch(c->to, 16, COPY_END);
-        memcpy(c->to, c->bytes, 16);
+        touch(c->to, c->n, COPY_END);
+        memcpy(c->to, c->bytes, c->n);
     }
 }
 

@@ -40,6 +40,9 @@ void emu_make_constant(void *p);
 /* 0: threads and blocks in ascending order; else an order drawn from the seed, another for each block. */
 void emu_set_seed(uint64_t seed);
 
+/* Shared memory a block can have: 227 KB as on sm_90, until told otherwise (at most that). */
+void emu_set_shared_limit(size_t bytes);
+
 /* Faults since the last call, with the text of the first one (valid until the next launch; "" if none). Each of the first
  * few is also written to stderr, unless emu_expect_faults(true). */
 uint32_t emu_take_faults(const char **first);

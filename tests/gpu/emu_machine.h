@@ -22,7 +22,7 @@ enum thread_state { READY, AT_WARP, AT_BLOCK, ENDED, STOPPED };
 struct copy {
     uint8_t *to;
     uint8_t bytes[16];
-    uint32_t group;
+    uint32_t n, group;
 };
 
 struct thread {

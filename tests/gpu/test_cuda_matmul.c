@@ -172,11 +172,27 @@ static void few_tokens_follow_the_law(void **state)
     check_shapes(shapes, ARRAY_COUNT(shapes));
 }
 
+/* Each shared memory limit gives the ring another number of stages. */
+static void many_tokens_follow_the_law(void **state)
+{
+    static const struct shape shapes[] = { { 1, 32, 9 }, { 17, 160, 17 }, { 33, 288, 33 }, { 70, 512, 12 }, { 20, 1056, 60 } };
+    static const struct shape wide[] = { { 3, 96, 65 }, { 130, 288, 66 }, { 50, 256, 129 }, { 9, 544, 70 }, { 1, 800, 65 } };
+    static const size_t limits[] = { 227 * 1024, 99 * 1024, 64 * 1024, 48 * 1024, 36 * 1024 };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(limits); i++) {
+        emu_set_shared_limit(limits[i]);
+        check_shapes(shapes + i, 1);
+        check_shapes(wide + i, 1);
+    }
+    emu_set_shared_limit(limits[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(float_rows_follow_the_law),
         cmocka_unit_test(few_tokens_follow_the_law),
+        cmocka_unit_test(many_tokens_follow_the_law),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
