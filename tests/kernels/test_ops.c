@@ -79,10 +79,34 @@ static void check_quantize(const struct ops *ops, struct rng *r)
         }
 }
 
+/* NV1 3.2 and 7.3 change their formula at 2^-100: the greatest value just below it, on it, and on either side of its double. */
+static const uint32_t BORDERS[] = { 0x0d7fffff, 0x0d800000, 0x0d800001, 0x0dffffff, 0x0e000000 };
+
+static void check_quantize_at_the_border(const struct ops *ops, struct rng *r)
+{
+    static struct quantized a, b;
+    static float x[N_MAX];
+    for (size_t k = 0; k < ARRAY_COUNT(LENGTHS); k++)
+        for (size_t i = 0; i < ARRAY_COUNT(BORDERS); i++) {
+            uint32_t n = LENGTHS[k];
+            float border = float_from_bits(BORDERS[i]);
+            input_values(r, INPUT_ORDINARY, x, n);
+            for (uint32_t j = 0; j < n; j++)
+                x[j] = x[j] * border;
+            x[rng_below(r, n)] = i % 2 ? border : -border;
+            quantized_init(&a, n);
+            quantized_init(&b, n);
+            assert_true(ops_ref.quantize(x, &a.acts, 1));
+            assert_true(ops->quantize(x, &b.acts, 1));
+            assert_same_acts(&a, &b);
+        }
+}
+
 static void quantisation(void **state)
 {
     (void)state;
     each_backend(check_quantize);
+    each_backend(check_quantize_at_the_border);
 }
 
 static void compare_products(const struct ops *ops, struct rng *r, const struct block_format *f, uint32_t rows,
@@ -285,6 +309,25 @@ static void check_softmax(const struct ops *ops, struct rng *r)
         }
 }
 
+/* Equal scores, so that every p is 1 and the greatest w is the greatest dv. */
+static void check_softmax_at_the_border(const struct ops *ops, struct rng *r)
+{
+    int32_t scores[TILE] = { 0 };
+    float dk[TILE], dv[TILE];
+    for (uint32_t n = 1; n <= TILE; n++)
+        for (size_t i = 0; i < ARRAY_COUNT(BORDERS); i++) {
+            struct attn_tile a, b;
+            for (uint32_t j = 0; j < TILE; j++) {
+                dk[j] = 1.0f;
+                dv[j] = float_from_bits(BORDERS[i]) * fabsf(input_value(r, INPUT_ORDINARY));
+            }
+            dv[rng_below(r, n)] = float_from_bits(BORDERS[i]);
+            assert_true(ops_ref.attn_softmax(scores, 1.0f, dk, dv, n, &a));
+            assert_true(ops->attn_softmax(scores, 1.0f, dk, dv, n, &b));
+            assert_memory_equal(&a, &b, sizeof a);
+        }
+}
+
 static void check_folds(const struct ops *ops, struct rng *r)
 {
     float a[160], b[160], part[160];
@@ -312,6 +355,7 @@ static void attention_parts(void **state)
     each_backend(check_rope);
     each_backend(check_scores_and_values);
     each_backend(check_softmax);
+    each_backend(check_softmax_at_the_border);
     each_backend(check_folds);
 }
 
