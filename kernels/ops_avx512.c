@@ -8,10 +8,16 @@
 #include "kernels/ops_avx2.h"
 #include "kernels/unroll.h"
 
+/* From here on taking the weights apart once pays (docs/kernels.md). */
+enum { GEMM_TOKENS = 4 };
+
 static void matmul(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
                    size_t stride)
 {
-    avx512_gemv(w, x, n, begin, end, y, stride);
+    if (n < GEMM_TOKENS)
+        avx512_gemv(w, x, n, begin, end, y, stride);
+    else
+        avx512_gemm(w, x, n, begin, end, y, stride);
 }
 
 static __m512i broadcast4(const int8_t *q)

@@ -16,6 +16,8 @@ tm_test(NAME test_engine SOURCES kernels/test_engine.c LINK tm_test_gguf)
 # Not a test: tokens per second of a model file, or of a random one of the demo model's size.
 add_executable(bench_engine bench_engine.c)
 target_link_libraries(bench_engine PRIVATE tm_test_gguf tm_kernels tm_base tm_options)
+add_executable(bench_ops bench/bench_ops.c)
+target_link_libraries(bench_ops PRIVATE tm_kernels tm_base tm_options)
 add_executable(bench_verify bench/bench_verify.c)
 target_link_libraries(bench_verify PRIVATE tm_kernels tm_base tm_options)
 add_executable(bench_memory bench/bench_memory.c)
