@@ -21,6 +21,14 @@ static bool has_avx2(void)
     return f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
+#if defined(TM_AVXVNNI)
+static bool has_avxvnni(void)
+{
+    unsigned a = 0, b, c, d;
+    return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
+}
+#endif
+
 static bool has_avx512vnni(void)
 {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -43,6 +51,9 @@ static const struct {
 } BACKENDS[] = {
 #if defined(TM_X86_BACKENDS)
     { &ops_avx512, has_avx512vnni },
+#if defined(TM_AVXVNNI)
+    { &ops_avxvnni, has_avxvnni },
+#endif
     { &ops_avx2, has_avx2 },
 #endif
 #if defined(TM_ARM_BACKENDS)

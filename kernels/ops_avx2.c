@@ -298,7 +298,7 @@ static __m256i broadcast4(const int8_t *q)
     return _mm256_set1_epi32(four);
 }
 
-static void avx2_attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[TILE])
+void avx2_attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[TILE])
 {
     const __m256i ones = _mm256_set1_epi16(1);
     __m256i sum[8];
@@ -380,7 +380,7 @@ bool avx2_attn_softmax(const int32_t scores[TILE], float cq, const float *dk, co
     return true;
 }
 
-static void avx2_attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums)
+void avx2_attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums)
 {
     for (uint32_t i = 0; i < width; i += 16) {
         __m256i a = _mm256_setzero_si256(), b = _mm256_setzero_si256();

@@ -172,6 +172,23 @@ static void quantised_products(void **state)
     each_backend(check_products);
 }
 
+/* The products of the backend avxvnni on a machine that has the instruction only as part of AVX-512. */
+static void quantised_products_of_avxvnni(void **state)
+{
+    (void)state;
+#if defined(TM_VNNI_EVEX)
+    extern const struct ops ops_evexvnni;
+    struct rng r;
+    rng_init(&r, 4711);
+    if (!backend_find("avx512vnni"))
+        skip();
+    check_products(&ops_evexvnni, &r);
+    assert_ok(backend_self_test(&ops_evexvnni));
+#else
+    skip();
+#endif
+}
+
 static void check_matmul_float(const struct ops *ops, struct rng *r)
 {
     static const enum tensor_type types[] = { TENSOR_F32, TENSOR_F16, TENSOR_BF16 };
@@ -426,6 +443,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantisation),
         cmocka_unit_test(quantised_products),
+        cmocka_unit_test(quantised_products_of_avxvnni),
         cmocka_unit_test(float_products),
         cmocka_unit_test(pointwise),
         cmocka_unit_test(attention_parts),
