@@ -51,7 +51,7 @@ find_program(ARM_AR aarch64-linux-gnu-ar REQUIRED)
 add_custom_command(OUTPUT ${ARM_ARCHIVE} COMMAND ${CMAKE_COMMAND} -E rm -f ${ARM_ARCHIVE}
   COMMAND ${ARM_AR} rcs ${ARM_ARCHIVE} ${ARM_OBJECTS} DEPENDS ${ARM_OBJECTS} VERBATIM)
 
-# arm_test(TEST CPU): tests/kernels/TEST.c on that processor of qemu's.
+# arm_test(TEST CPU ARGS...): tests/kernels/TEST.c on that processor of qemu's.
 function(arm_test test cpu)
   set(program ${CMAKE_CURRENT_BINARY_DIR}/arm/${test})
   if(NOT TARGET arm_${test})
@@ -60,11 +60,14 @@ function(arm_test test cpu)
       COMMAND ${ARM_CC} -static ${object} ${ARM_ARCHIVE} -lm -lpthread -o ${program} DEPENDS ${object} ${ARM_ARCHIVE} VERBATIM)
     add_custom_target(arm_${test} ALL DEPENDS ${program})
   endif()
-  add_test(NAME arm_${test}_${cpu} COMMAND ${ARM_EMULATOR} -cpu ${cpu} ${program} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  add_test(NAME arm_${test}_${cpu} COMMAND ${ARM_EMULATOR} -cpu ${cpu} ${program} ${ARGN}
+           WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(arm_${test}_${cpu} PROPERTIES LABELS unit TIMEOUT 300)
 endfunction()
 
+arm_test(test_neon max neondot)
+arm_test(test_neon cortex-a53 neon)            # a processor without the dot product: no table may use it
 arm_test(test_ops max)
 arm_test(test_vectors max)                     # whole forward passes too, against the files written on x86-64
 arm_test(test_exact_math max)
-arm_test(test_vectors cortex-a53)              # a processor without the dot product
+arm_test(test_vectors cortex-a53)

@@ -408,6 +408,56 @@ static void exponentials(void **state)
     each_backend(check_exp_sweep);
 }
 
+/* Values exactly between two integers hardly ever come up by chance; here all are. With the greatest value 127, or 32512 in
+ * a tile, the factor is 1. */
+static void check_ties(const struct ops *ops, struct rng *r)
+{
+    float x[ACT_BLOCK], ya[ACT_BLOCK], yb[ACT_BLOCK];
+    static struct quantized a, b;
+    (void)r;
+    for (uint32_t i = 0; i < ACT_BLOCK; i++)
+        x[i] = i == 255 ? 127.0f : (float)i * 0.5f - 63.0f;
+    quantized_init(&a, ACT_BLOCK);
+    quantized_init(&b, ACT_BLOCK);
+    assert_true(ops_ref.quantize(x, &a.acts, 0) && ops->quantize(x, &b.acts, 0));
+    assert_same_acts(&a, &b);
+    assert_true(ops->quantize_head(x, ACT_BLOCK, b.q, &b.d[0]));
+    assert_same_acts(&a, &b);
+
+    int32_t scores[TILE] = { 0 };
+    float one[TILE], dv[TILE];
+    struct attn_tile ta, tb;
+    for (uint32_t j = 0; j < TILE; j++) {
+        one[j] = 1.0f;
+        dv[j] = j == 7 ? 32512.0f : (float)(j * j) + 0.5f;
+    }
+    for (int32_t down = 0; down <= 16; down += 16) {       /* 2^-16 * 2^15 is a tie as well */
+        scores[TILE - 1] = scores[3] = -down;
+        assert_true(ops_ref.attn_softmax(scores, 1.0f, one, dv, TILE, &ta) &&
+                    ops->attn_softmax(scores, 1.0f, one, dv, TILE, &tb));
+        assert_memory_equal(&ta, &tb, sizeof ta);
+    }
+
+    for (uint32_t i = 0; i < ACT_BLOCK; i++)
+        x[i] = (float)i - 127.5f;
+    ops_ref.exp2_each(x, ACT_BLOCK, ya);
+    ops->exp2_each(x, ACT_BLOCK, yb);
+    assert_memory_equal(ya, yb, sizeof ya);
+    for (int32_t ulps = -4; ulps <= 4; ulps++) {           /* the product with log2 e is rounded: to a tie for some of these */
+        for (uint32_t i = 0; i < ACT_BLOCK; i++)
+            x[i] = float_from_bits(float_bits(((float)i - 127.5f) * 0x1.62e43p-1f) + (uint32_t)ulps);
+        ops_ref.exp_each(x, ACT_BLOCK, ya);
+        ops->exp_each(x, ACT_BLOCK, yb);
+        assert_memory_equal(ya, yb, sizeof ya);
+    }
+}
+
+static void ties_go_to_even(void **state)
+{
+    (void)state;
+    each_backend(check_ties);
+}
+
 static void the_self_test_passes_on_every_backend(void **state)
 {
     (void)state;
@@ -448,6 +498,7 @@ int main(void)
         cmocka_unit_test(pointwise),
         cmocka_unit_test(attention_parts),
         cmocka_unit_test(exponentials),
+        cmocka_unit_test(ties_go_to_even),
         cmocka_unit_test(the_self_test_passes_on_every_backend),
         cmocka_unit_test(the_self_test_notices_one_bit),
     };
