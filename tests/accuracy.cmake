@@ -24,3 +24,6 @@ else()
   add_executable(soak_backends fuzz/fuzz_backends.c fuzz/soak_main.c)
   target_link_libraries(soak_backends PRIVATE tm_kernels tm_base tm_options)
 endif()
+
+# Whole forward passes of every weight type, in any company.
+tm_test(NAME test_models SOURCES kernels/test_models.c LINK tm_test_gguf)

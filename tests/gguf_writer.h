@@ -62,7 +62,9 @@ struct tiny_llama {
     uint32_t layers, dim, heads, kv_heads, head_dim, ffn_dim, vocab, context;
     uint32_t rope_dims;          /* 0: the key is left out, all of head_dim rotates */
     float rope_base, rope_factor, rms_eps;
-    enum tensor_type type;       /* of every matrix: F32, F16 or Q8_0 */
+    enum tensor_type type;       /* of every matrix: F32, F16, BF16 or one that block_format() knows */
+    const enum tensor_type *mix; /* instead: types of the matrices in the order of the file, over and over; NULL: none */
+    uint32_t n_mix;
     enum tensor_type embd_type;  /* of token_embd (and of output) */
     bool tied;                   /* no output.weight */
     bool rope_freqs;             /* with a rope_freqs.weight of factors from 1 to 4 */

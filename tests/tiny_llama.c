@@ -3,6 +3,8 @@
  */
 #include "tests/gguf_writer.h"
 
+#include "kernels/blocks.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +63,37 @@ static void fill_q8_0(uint8_t *out, size_t blocks, float scale, struct rng *r)
     }
 }
 
+static void fill_bf16(uint8_t *out, size_t count, float scale, struct rng *r)
+{
+    for (size_t i = 0; i < count; i++) {
+        float v = uniform(r) * scale;
+        memcpy(out + 2 * i, (uint8_t *)&v + 2, 2);
+    }
+}
+
+/* Any quantised type: random codes and integer scales, and a d that brings the values to about `scale`; m takes the mean of
+ * the codes away again. */
+static void fill_blocks(uint8_t *out, const struct block_format *f, size_t blocks, float scale, struct rng *r)
+{
+    float reach = f->type == TENSOR_IQ4_NL || f->type == TENSOR_IQ4_XS ? 127.0f : (float)(1u << (f->bits - 1));
+    float middle = (float)((1u << f->bits) - 1) / 2.0f;
+    float scales = f->type == TENSOR_Q6_K ? 128.0f : f->type == TENSOR_Q2_K ? 15.0f : f->has_min ? 63.0f : 32.0f;
+    if (!f->has_scale)
+        scales = 1.0f;
+    for (size_t b = 0; b < blocks; b++, out += f->bytes) {
+        float d = 2.0f * scale / (reach * scales) * (0.5f + 0.5f * fabsf(uniform(r)));
+        uint16_t half = gguf_writer_half(d), min = gguf_writer_half(d * middle * (f->has_scale ? 1.0f : -1.0f));
+        rng_bytes(r, out, f->bytes);
+        if (f->type == TENSOR_MXFP4) {
+            out[0] = (uint8_t)(124 + ilogbf(scale) + (int)rng_below(r, 2));
+            continue;
+        }
+        memcpy(out + f->half_at, &half, 2);
+        if (f->has_min)
+            memcpy(out + f->half_at + 2, &min, 2);
+    }
+}
+
 static void add_matrix(struct gguf_writer *w, const char *name, enum tensor_type type, uint64_t in, uint64_t out,
                        struct rng *r)
 {
@@ -73,6 +106,10 @@ static void add_matrix(struct gguf_writer *w, const char *name, enum tensor_type
         fill_f32(data, (size_t)(in * out), scale, r);
     else if (type == TENSOR_F16)
         fill_f16(data, (size_t)(in * out), scale, r);
+    else if (type == TENSOR_BF16)
+        fill_bf16(data, (size_t)(in * out), scale, r);
+    else if (type != TENSOR_Q8_0)
+        fill_blocks(data, block_format(type), (size_t)t.bytes / block_format(type)->bytes, scale, r);
     else
         fill_q8_0(data, (size_t)(in * out / 32), scale, r);
     gguf_writer_tensor(w, name, (uint32_t)type, 2, t.extents, data, (size_t)t.bytes);
@@ -102,8 +139,9 @@ static void add_layer(struct gguf_writer *w, const struct tiny_llama *s, uint32_
     for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
         char name[64];
         (void)snprintf(name, sizeof name, "blk.%u.%s.weight", layer, parts[i].suffix);
+        enum tensor_type type = s->mix ? s->mix[(layer * ARRAY_COUNT(parts) + i) % s->n_mix] : s->type;
         if (parts[i].out)
-            add_matrix(w, name, s->type, parts[i].in, parts[i].out, r);
+            add_matrix(w, name, type, parts[i].in, parts[i].out, r);
         else
             add_vector(w, name, parts[i].in, 0.5f, 1.5f, r);
     }

@@ -46,9 +46,10 @@ static void patch(struct input *in, void *values, uint32_t count, uint32_t unit)
     }
 }
 
-/* Where a formula of NV1 changes: 2^-100 and its neighbour, -126, 127, +-88, zeros, the least and the greatest, no numbers. */
-static const uint32_t BORDERS[] = { 0x0d800000, 0x0d7fffff, 0xc2fc0000, 0xc2fc0001, 0x42fe0000, 0xc2b00000, 0xc2b00001, 0x80000000,
-                                    0x00000001, 0x007fffff, 0x00800000, 0x7f7fffff, 0x7f800000, 0xff800000, 0x7fc00000, 0x3f800000 };
+/* Where a formula of NV1 changes: 2^-100 and its neighbour, -126, 127, -88, zero, the least and the greatest, no numbers. */
+static const uint32_t BORDERS[] = { 0x0d800000, 0x0d7fffff, 0xc2fc0000, 0xc2fc0001, 0x42fe0000, 0xc2b00000,
+                                    0xc2b00001, 0x80000000, 0x00000001, 0x007fffff, 0x00800000, 0x7f7fffff,
+                                    0x7f800000, 0xff800000, 0x7fc00000, 0x3f800000 };
 
 /* Floats of one kind, some with their greatest about 2^-100; then patches of any bits. */
 static float *floats(struct input *in, uint32_t n)

@@ -86,6 +86,10 @@ static void answer_alone(struct tiny_engine *t, const struct engine_options *o, 
     run_all(t->engine, a);
 }
 
+/* As Q4_K_M has them; norms count. */
+static const enum tensor_type MIXED[] = { TENSOR_F32, TENSOR_Q4_K, TENSOR_Q4_K, TENSOR_Q6_K, TENSOR_Q4_K,
+                                          TENSOR_F32, TENSOR_Q4_K, TENSOR_Q4_K, TENSOR_Q6_K };
+
 /* Shapes: dims that are no multiple of 256, grouped heads, partial rotation, tied and untied, all types. */
 static const struct tiny_llama SHAPES[] = {
     { .layers = 2, .dim = 64, .heads = 6, .kv_heads = 2, .head_dim = 16, .ffn_dim = 96, .vocab = 131, .context = 640,
@@ -100,6 +104,9 @@ static const struct tiny_llama SHAPES[] = {
     { .layers = 1, .dim = 96, .heads = 3, .kv_heads = 1, .head_dim = 40, .ffn_dim = 300, .vocab = 61, .context = 320,
       .rope_base = 10000.0f, .rope_factor = 1.0f, .rms_eps = 1e-5f, .type = TENSOR_F32, .embd_type = TENSOR_Q8_0,
       .seed = 14 },
+    { .layers = 1, .dim = 256, .heads = 4, .kv_heads = 2, .head_dim = 64, .ffn_dim = 256, .vocab = 61, .context = 320,
+      .rope_base = 10000.0f, .rope_factor = 1.0f, .rms_eps = 1e-5f, .mix = MIXED, .n_mix = ARRAY_COUNT(MIXED),
+      .embd_type = TENSOR_Q6_K, .tied = true, .seed = 15 },
 };
 
 static void batching_slicing_and_threads_change_nothing(void **state)
