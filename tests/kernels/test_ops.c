@@ -166,9 +166,39 @@ static void check_products(const struct ops *ops, struct rng *r)
     }
 }
 
+/* All 256 exponents of MXFP4, of which the last means the one before it; activations so small that products stay finite. */
+static void check_exponents(const struct ops *ops, struct rng *r)
+{
+    enum { EXPONENTS = 256, COLS = 256, ROWS = EXPONENTS * 32 / COLS, BLOCK_BYTES = 17 };
+    static struct quantized x;
+    uint8_t data[EXPONENTS * BLOCK_BYTES];
+    _Alignas(OPS_ALIGN) uint8_t packed[2 * sizeof data];
+    float in[COLS], ya[ROWS], yb[ROWS];
+    rng_bytes(r, data, sizeof data);
+    for (uint32_t e = 0; e < EXPONENTS; e++)
+        data[e * BLOCK_BYTES] = (uint8_t)e;
+    for (uint32_t i = 0; i < COLS; i++)
+        in[i] = input_value(r, INPUT_ORDINARY) * 0x1p-30f;
+    quantized_init(&x, COLS);
+    assert_true(ops_ref.quantize(in, &x.acts, 0));
+    struct matrix w = { .type = TENSOR_MXFP4, .rows = ROWS, .cols = COLS, .data = data };
+    size_t bytes = ops->packed_bytes(w.type, ROWS, COLS);
+    assert_true(bytes <= sizeof packed);
+    if (bytes > 0) {
+        ops->pack(&w, 0, ROWS, packed);
+        w.packed = packed;
+    }
+    ops_ref.matmul(&w, &x.acts, 1, 0, ROWS, ya, ROWS);
+    ops->matmul(&w, &x.acts, 1, 0, ROWS, yb, ROWS);
+    for (uint32_t i = 0; i < ROWS; i++)
+        assert_true(float_is_finite(ya[i]));
+    assert_memory_equal(ya, yb, sizeof ya);
+}
+
 static void quantised_products(void **state)
 {
     (void)state;
+    each_backend(check_exponents);
     each_backend(check_products);
 }
 
