@@ -1,5 +1,17 @@
-# The CUDA kernels on the emulated device (tests/gpu/emu.h): the same .cu files, compiled by a C++ compiler. Their objects are
-# instrumented for a race detector that is our own; the real one would answer instead, so not under TM_SANITIZE=thread.
+# The CUDA kernels on the emulated device (tests/gpu/emu.h): the same .cu files, compiled by a C++ compiler. Their
+# objects are instrumented for a race detector that is our own; the real one would answer instead, so not under
+# TM_SANITIZE=thread.
+if(EXISTS /usr/local/cuda/bin/nvcc)
+  set(TM_NVCC /usr/local/cuda/bin/nvcc)
+else()
+  find_program(TM_NVCC nvcc)
+endif()
+if(TM_NVCC AND NOT TM_SANITIZE)
+  # Minutes after a change of the kernels, nothing otherwise; tests/gpu.sh --build looks at every architecture.
+  add_test(NAME check_ptx COMMAND ${CMAKE_SOURCE_DIR}/tests/gpu/check_ptx.sh ${CMAKE_BINARY_DIR}/ptx sm_90)
+  set_tests_properties(check_ptx PROPERTIES LABELS check TIMEOUT 1200 SKIP_RETURN_CODE 77)
+endif()
+
 include(CheckLanguage)
 check_language(CXX)
 if(NOT CMAKE_CXX_COMPILER OR TM_SANITIZE MATCHES "thread")

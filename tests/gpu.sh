@@ -3,12 +3,19 @@
 #
 #   tests/gpu.sh [--build]     --build: only compile (no GPU needed); the program can then be carried elsewhere
 #
-# TM_GPU_ARCH (default sm_90) chooses the architecture. Exit: 0 equal, 1 a difference, 2 no GPU or no compiler.
+# First what the compiler made of the kernels is checked for every architecture (tests/gpu/check_ptx.sh); then the tests that
+# the emulated device runs in every build run on the GPU (tests/gpu/emu_silicon.cu), under compute-sanitizer too where there is
+# one, and nv1_cuda_check tries every input of every function and measures.
+#
+# TM_GPU_ARCH (default sm_90) chooses the architecture of the programs, TM_GPU_ARCHES those that are checked. Exit: 0 equal,
+# 1 a difference, 2 no GPU or no compiler.
 set -eu
 cd "$(dirname "$0")/.."
 out=build-gpu
 program=$out/nv1_cuda_check
 arch=${TM_GPU_ARCH:-sm_90}
+arches=${TM_GPU_ARCHES:-sm_75 sm_80 sm_86 sm_89 sm_90 sm_100 sm_120}
+kernel_tests="test_cuda_matmul test_cuda_steps test_cuda_attention"
 nvcc=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null || true)
 
 if [ -n "$nvcc" ]; then
@@ -32,9 +39,32 @@ if [ -n "$nvcc" ]; then
     fi
     "$nvcc" $exact -Xcompiler -ffp-contract=off,-static-libstdc++,-static-libgcc -o "$program" tests/gpu/nv1_cuda_check.cu $objects \
         -lpthread -lm
+
+    tests/gpu/check_ptx.sh "$out/ptx" $arches
+    cmake -B "$out/host" -DCMAKE_BUILD_TYPE=Release > /dev/null
+    cmake --build "$out/host" --target tm_kernels tm_base tm_cuda_pack > /dev/null
+    device=
+    for source in kernels/cuda/*.cu tests/gpu/emu_silicon.cu; do
+        object=$out/$(basename "$source" .cu).device.o
+        "$nvcc" $exact -Xcompiler -ffp-contract=off -c -o "$object" "$source"
+        device="$device $object"
+    done
+    for test in $kernel_tests; do
+        ${CC:-cc} -std=c11 -O2 -ffp-contract=off -I. -c "tests/gpu/$test.c" -o "$out/$test.o"
+        "$nvcc" -arch="$arch" -o "$out/$test" "$out/$test.o" $device "$out/host/tests/libtm_cuda_pack.a" \
+            "$out/host/kernels/libtm_kernels.a" "$out/host/crypto/libtm_base.a" -lcmocka -lpthread -lm
+    done
 elif [ ! -x "$program" ]; then
     echo "no CUDA compiler (nvcc) and no $program built elsewhere" >&2
     exit 2
 fi
 [ "${1:-}" = --build ] && exit 0
+for test in $kernel_tests; do
+    "$out/$test"
+    if command -v compute-sanitizer > /dev/null; then
+        for tool in memcheck racecheck synccheck; do
+            compute-sanitizer --tool "$tool" --error-exitcode 1 "$out/$test"
+        done
+    fi
+done
 exec "$program"

@@ -1,16 +1,18 @@
-/* matmul.cu - quantised rows times many tokens (NV1 4.1): the kernel of prefill, which should wait for the matrix units only.
+/* matmul.cu - quantised rows times many tokens (NV1 4.1): the kernel of prefill, which should wait for the matrix units
+ * only.
  *
- * A block of threads makes a tile of rows x tokens, walking along the columns slab by slab (pack.h). A ring of stages in
- * shared memory is filled by cp.async some slabs ahead: the packed weights as they lie, and the tokens' activations. A warp
- * takes its part of the tile through a slab in four steps of 32 columns: weights of a step become signed bytes in registers,
- * already in the places where mma_k32 wants them; sums are exact integers; integer scales multiply them run by run; and at
- * the end of each block of weights one float step per result, so each result is one ascending chain in one register.
+ * A block of threads makes a tile of rows x tokens, walking along the columns slab by slab (pack.h). A ring of stages
+ * in shared memory is filled by cp.async some slabs ahead: the packed weights as they lie, and the tokens' activations.
+ * A warp takes its part of the tile through a slab in four steps of 32 columns: weights of a step become signed bytes
+ * in registers, already in the places where mma_k32 wants them; sums are exact integers; integer scales multiply them
+ * run by run; and at the end of each block of weights one float step per result, so each result is one ascending chain
+ * in one register.
  *
  *   wide     128 rows x 128 tokens, 8 warps of 32 x 64      for more than 64 tokens
  *   narrow    32 rows x  64 tokens, 4 warps of 16 x 32      for fewer: more blocks of threads, as each has little to do
  *
- * Activations lie in shared memory as 128 bytes per token, the 16-byte piece c of token n at c ^ (n mod 8), so that the eight
- * rows that load_matrices() reads at a time lie in different banks. */
+ * Activations lie in shared memory as 128 bytes per token, the 16-byte piece c of token n at c ^ (n mod 8), so that the
+ * eight rows that load_matrices() reads at a time lie in different banks. */
 #include "kernels/cuda/matmul_parts.h"
 #include "kernels/cuda/weights_parts.h"
 
@@ -41,7 +43,8 @@ template <bool wide> struct part {
 
 /* Asks for slab `slab` of everything; what does not exist becomes zeros. */
 template <enum cuda_type type, bool wide>
-DEVICE void fetch(struct stage<type, wide> *to, const struct product *p, uint32_t first_group, uint32_t first_token, uint32_t slab)
+DEVICE void fetch(struct stage<type, wide> *to, const struct product *p, uint32_t first_group, uint32_t first_token,
+                  uint32_t slab)
 {
     using tile = struct shape<wide>;
     const uint32_t pieces = (pack_slab_bytes(type) + (slab % 2 ? pack_fold_bytes(type) : 0)) / 16;
@@ -77,11 +80,29 @@ DEVICE void load_tokens(uint32_t (&b)[4], const struct stage<type, wide> *from, 
 }
 
 /* One float step of NV1 4.1 for a fragment: rows g, g + 8 have factors d[0..1], tokens 2 t, 2 t + 1 have dx. */
-DEVICE void fold(float (&y)[4], const int32_t (&s)[4], const float (&d)[2], float2 dx)
+DEVICE void fold(float (&y)[4], const float (&s)[4], const float (&d)[2], float2 dx)
 {
 #pragma unroll
     for (uint32_t i = 0; i < 4; i++)
-        y[i] = float_fma(float_mul(d[i / 2], i % 2 ? dx.y : dx.x), float_from_int(s[i]), y[i]);
+        y[i] = float_fma(float_mul(d[i / 2], i % 2 ? dx.y : dx.x), s[i], y[i]);
+}
+
+DEVICE void to_floats(float (&to)[4], const int32_t (&s)[4])
+{
+#pragma unroll
+    for (uint32_t i = 0; i < 4; i++)
+        to[i] = float_from_int(s[i]);
+}
+
+/* Sums that began at the bits of 1.5 * 2^23 are the bits of 1.5 * 2^23 + s while |s| < 2^22: a subtraction, exact, is a
+ * cheaper conversion. A block of 32 stays below 32 * 128 * 127 < 2^19. */
+static constexpr int32_t BIASED_ZERO = 0x4b400000;
+
+DEVICE void biased_to_floats(float (&to)[4], const int32_t (&s)[4])
+{
+#pragma unroll
+    for (uint32_t i = 0; i < 4; i++)
+        to[i] = float_sub(float_from_bits((uint32_t)s[i]), 0x1.8p23f);
 }
 
 /* Factors of rows g and g + 8 from 16 packed ones. */
@@ -109,20 +130,23 @@ template <enum cuda_type type> DEVICE struct step_factors load_step_factors(cons
     return f;
 }
 
-/* Block `of_eight` in the 256 activations, of 32 values: c are its sums for tokens from `token` on (this lane's two). */
+/* Block `of_eight` in the 256 activations, of 32 values: c are its sums, biased, for this lane's tokens `token` and the
+ * next. */
 template <enum cuda_type type, bool wide>
-DEVICE void fold_small(float (&y)[4], const int32_t (&c)[4], const struct stage<type, wide> *from, const struct step_factors *f,
-                       uint32_t token, uint32_t of_eight)
+DEVICE void fold_small(float (&y)[4], const int32_t (&c)[4], const struct stage<type, wide> *from,
+                       const struct step_factors *f, uint32_t token, uint32_t of_eight)
 {
     float2 dx = *(const float2 *)&from->dx[token];
-    fold(y, c, f->d, dx);
+    float s[4];
+    biased_to_floats(s, c);
+    fold(y, s, f->d, dx);
     if constexpr (pack_has_min(type)) {
         const int8_t *of[2] = { from->sums[token] + of_eight * 2, from->sums[token + 1] + of_eight * 2 };
-        int32_t two[2];
+        float two[2];
 #pragma unroll
         for (uint32_t i = 0; i < 2; i++)
-            two[i] = sum_of_32(*(const uint16_t *)of[i], *(const uint16_t *)(of[i] + 16));
-        const int32_t sums[4] = { two[0], two[1], two[0], two[1] };
+            two[i] = float_from_int(sum_of_32(*(const uint16_t *)of[i], *(const uint16_t *)(of[i] + 16)));
+        const float sums[4] = { two[0], two[1], two[0], two[1] };
         fold(y, sums, f->m, dx);
     }
 }
@@ -158,12 +182,13 @@ DEVICE void multiply_slab(struct part<wide> *mine, const struct stage<type, wide
             const uint32_t b[2] = { two[n % 2 * 2], two[n % 2 * 2 + 1] };
 #pragma unroll
             for (uint32_t m = 0; m < tile::m_tiles; m++) {
-                int32_t c[4] = { 0, 0, 0, 0 };
                 if constexpr (pack_is_super(type)) {
                     add_step<type>(mine->s[m][n], a[m], b, &w[m], j);
                 } else {
+                    int32_t c[4] = { BIASED_ZERO, BIASED_ZERO, BIASED_ZERO, BIASED_ZERO };
                     mma_k32(c, a[m], b);
-                    fold_small<type, wide>(mine->y[m][n], c, from, &factors[m], token + lane_id() % 4 * 2, slab % 2 * 4 + j);
+                    fold_small<type, wide>(mine->y[m][n], c, from, &factors[m], token + lane_id() % 4 * 2,
+                                           slab % 2 * 4 + j);
                 }
             }
         }
@@ -171,7 +196,8 @@ DEVICE void multiply_slab(struct part<wide> *mine, const struct stage<type, wide
 }
 
 /* The end of a super-block, with its second slab. */
-template <enum cuda_type type, bool wide> DEVICE void fold_super(struct part<wide> *mine, const struct stage<type, wide> *from)
+template <enum cuda_type type, bool wide>
+DEVICE void fold_super(struct part<wide> *mine, const struct stage<type, wide> *from)
 {
     using tile = struct shape<wide>;
     uint32_t lane = lane_id();
@@ -191,7 +217,9 @@ template <enum cuda_type type, bool wide> DEVICE void fold_super(struct part<wid
             if (n * 8 >= mine->tokens)
                 break;
             float2 dx = *(const float2 *)&from->dx[token + lane % 4 * 2];
-            fold(mine->y[m][n], mine->s[m][n], d, dx);
+            float s[4];
+            to_floats(s, mine->s[m][n]);
+            fold(mine->y[m][n], s, d, dx);
 #pragma unroll
             for (uint32_t i = 0; i < 4; i++)
                 mine->s[m][n][i] = 0;
@@ -199,7 +227,8 @@ template <enum cuda_type type, bool wide> DEVICE void fold_super(struct part<wid
                 const int8_t *of = from->sums[token + lane / 4] + lane % 4 * 4;
                 int32_t sums[4];
                 multiply_mins(sums, mins, *(const uint32_t *)of, *(const uint32_t *)(of + 16));
-                fold(mine->y[m][n], sums, min_factors, dx);
+                to_floats(s, sums);
+                fold(mine->y[m][n], s, min_factors, dx);
             }
         }
     }
@@ -225,7 +254,8 @@ template <bool wide> DEVICE struct part<wide> my_part(const struct product *p, u
     return mine;
 }
 
-template <bool wide> DEVICE void store(const struct part<wide> *mine, const struct product *p, uint32_t first_group, uint32_t first_token)
+template <bool wide>
+DEVICE void store(const struct part<wide> *mine, const struct product *p, uint32_t first_group, uint32_t first_token)
 {
     using tile = struct shape<wide>;
     uint32_t lane = lane_id();
@@ -252,9 +282,11 @@ DEVICE void wait_for_slab(uint32_t left)
     }
 }
 
-/* With one stage a slab is fetched when the one before it is done with; with more, `stages` - 1 are under way or here. A stage
- * is filled again only after the barrier that all its readers have passed. Every turn commits, so that groups count slabs. */
-template <enum cuda_type type, bool wide> KERNEL_ALONE(shape<wide>::threads) many_tokens(struct product p, uint32_t stages)
+/* With one stage a slab is fetched when the one before it is done with; with more, `stages` - 1 are under way or here.
+ * A stage is filled again only after the barrier that all its readers have passed. Every turn commits, so that groups
+ * count slabs. */
+template <enum cuda_type type, bool wide>
+KERNEL_ALONE(shape<wide>::threads) many_tokens(struct product p, uint32_t stages)
 {
     using tile = struct shape<wide>;
     struct stage<type, wide> *ring = (struct stage<type, wide> *)block_shared();
@@ -291,8 +323,8 @@ template <enum cuda_type type, bool wide> static void launch_shape(const struct 
     constexpr uint32_t tile_rows = tile::groups * PACK_ROWS, stage_bytes = sizeof(struct stage<type, wide>);
     uint32_t fit = (uint32_t)(shared_bytes_most() / stage_bytes), stages = fit < STAGES_MAX ? fit : STAGES_MAX;
     static_assert(stage_bytes % 16 == 0, "each stage is aligned to 16 bytes");
-    LAUNCH((many_tokens<type, wide>), (p->rows + tile_rows - 1) / tile_rows, (p->tokens + tile::tokens - 1) / tile::tokens,
-           tile::threads, (size_t)stages * stage_bytes, stream, *p, stages);
+    uint32_t across = (p->rows + tile_rows - 1) / tile_rows, down = (p->tokens + tile::tokens - 1) / tile::tokens;
+    LAUNCH((many_tokens<type, wide>), across, down, tile::threads, (size_t)stages * stage_bytes, stream, *p, stages);
 }
 
 template <enum cuda_type type> static void launch(const struct product *p, struct CUstream_st *stream)
@@ -308,8 +340,8 @@ static void multiply_many_tokens(enum cuda_type type, const struct product *p, s
     FOR_QUANTISED_TYPE(type, launch, p, stream);
 }
 
-extern "C" void cuda_matmul(const struct cuda_matrix *w, const struct cuda_acts *x, uint32_t n, float *y, uint32_t stride,
-                            struct CUstream_st *stream)
+extern "C" void cuda_matmul(const struct cuda_matrix *w, const struct cuda_acts *x, uint32_t n, float *y,
+                            uint32_t stride, struct CUstream_st *stream)
 {
     struct product p = { w->packed, w->rows, w->cols, n, (w->cols + 255) / 256, x->q, x->d, x->sums, y, stride };
     if (n == 0 || w->rows == 0)

@@ -1,8 +1,9 @@
 /* matrix.h - weights, activations and their products on a CUDA device (NV1 4).
  *
- * A matrix is packed once on the host, group of 16 rows by group of 16 rows, and uploaded; the values are the stored ones,
- * only their places are new (NV1 3.1). kernels/cuda/pack.h says where. Which kernel runs - one for a few tokens that lives
- * on memory bandwidth, one for many that lives on the matrix units - is chosen by the number of tokens and changes no bit.
+ * A matrix is packed once on the host, group of 16 rows by group of 16 rows, and uploaded; the values are the stored
+ * ones, only their places are new (NV1 3.1). kernels/cuda/pack.h says where. Which kernel runs - one for a few tokens
+ * that lives on memory bandwidth, one for many that lives on the matrix units - is chosen by the number of tokens and
+ * changes no bit.
  *
  * Owns:    nothing; device memory is the caller's, all of it aligned to 16 bytes.
  * Threads: the host functions are pure but for the launches they enqueue in `stream`. A launch that fails is found by
@@ -22,7 +23,7 @@ extern "C" {
 
 struct CUstream_st;                  /* a cudaStream_t points to one */
 
-/* The types that kernels take, by their GGUF ids: enum tensor_type without what C++ cannot read (pack.c compares them). */
+/* The types that kernels take, by GGUF's ids: enum tensor_type for C++, which cannot read it (pack.c compares). */
 enum cuda_type {
     CUDA_F32 = 0,
     CUDA_F16 = 1,

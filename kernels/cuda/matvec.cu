@@ -1,13 +1,15 @@
-/* matvec.cu - quantised rows times one to eight tokens (NV1 4.1): the kernel of decoding, which should wait for memory only.
+/* matvec.cu - quantised rows times one to eight tokens (NV1 4.1): the kernel of decoding, which should wait for memory
+ * only.
  *
- * A block of threads has a group of 16 rows; its warps share out the columns by pairs of slabs (256 columns). Weights go from
- * memory straight into registers, 16 bytes per lane and load and a pair ahead, and from there into the matrix units, whose
- * eight columns are the tokens: eight tokens cost what one costs, and no sum has to be added across lanes. What the warps
- * leave in shared memory are exact integers (as floats, rounded once) and the float factors. The rounded chain then has one
- * thread per row and token, ascending through the blocks; meanwhile the next weights are on their way.
+ * A block of threads has a group of 16 rows; its warps share out the columns by pairs of slabs (256 columns). Weights
+ * go from memory straight into registers, 16 bytes per lane and load and a pair ahead, and from there into the matrix
+ * units, whose eight columns are the tokens: eight tokens cost what one costs, and no sum has to be added across lanes.
+ * What the warps leave in shared memory are exact integers (as floats, rounded once) and the float factors. The rounded
+ * chain then has one thread per row and token, ascending through the blocks; meanwhile the next weights are on their
+ * way.
  *
- * Tried on paper and dropped: a row per lane with dot4 (eight times the instructions for eight tokens, another packing than
- * matmul.cu), a row per warp (five shuffles per block), one warp for the whole row (too few bytes under way). */
+ * Tried on paper and dropped: a row per lane with dot4 (eight times the instructions for eight tokens, another packing
+ * than matmul.cu), a row per warp (five shuffles per block), one warp for the whole row (too few bytes under way). */
 #include "kernels/cuda/matmul_parts.h"
 #include "kernels/cuda/weights_parts.h"
 
@@ -16,13 +18,14 @@ static constexpr uint32_t WARPS = 8, TERMS_BYTES = 48 * 1024;
 /* What a warp fetches ahead: a pair of slabs. */
 struct pair_words {
     struct slab_words slab[2];
-    uint32_t factors[2];                     /* of blocks of 32, two a lane and slab; of a super-block [0], one a lane */
+    uint32_t factors[2];             /* of blocks of 32, two a lane and slab; of a super-block [0], one a lane */
     uint32_t min_factors[2];
     uint32_t mins[2];
 };
 
 /* Terms of one block: S (token, row), for super-blocks with mins B (token, row), d (row), with mins m (row). */
-template <enum cuda_type type> static constexpr uint32_t sums_per_block = pack_is_super(type) && pack_has_min(type) ? 2 : 1;
+template <enum cuda_type type>
+static constexpr uint32_t sums_per_block = pack_is_super(type) && pack_has_min(type) ? 2 : 1;
 
 template <enum cuda_type type> PACK_FUNCTION uint32_t term_floats(uint32_t tokens)
 {
@@ -40,7 +43,8 @@ template <enum cuda_type type> DEVICE uint32_t load_factors(const uint8_t *at, u
     return (two & 255) | (two & 0xff00) << 8;
 }
 
-template <enum cuda_type type> DEVICE struct pair_words load_pair(const uint8_t *group, uint32_t pair, uint32_t slabs, uint32_t lane)
+template <enum cuda_type type>
+DEVICE struct pair_words load_pair(const uint8_t *group, uint32_t pair, uint32_t slabs, uint32_t lane)
 {
     struct pair_words w;
     const uint8_t *from = group + pack_slab_at(type, 2 * pair);
@@ -68,7 +72,15 @@ template <enum cuda_type type> DEVICE struct pair_words load_pair(const uint8_t 
 /* Four bytes of token g's row of `width` bytes, or zeros where there is no such token. */
 DEVICE uint32_t token_word(const int8_t *from, uint32_t width, uint32_t at, uint32_t tokens, uint32_t lane)
 {
-    return lane / 4 < tokens ? load_again((const uint32_t *)(from + (size_t)(lane / 4) * width + at + lane % 4 * 4)) : 0;
+    const int8_t *word = from + (size_t)(lane / 4) * width + at + lane % 4 * 4;
+    return lane / 4 < tokens ? load_again((const uint32_t *)word) : 0;
+}
+
+/* Operand B of a step of 32 columns from column `at` on. */
+DEVICE void load_tokens(uint32_t (&b)[2], const struct product *p, uint32_t at, uint32_t lane)
+{
+    b[0] = token_word(p->q, p->blocks * 256, at, p->tokens, lane);
+    b[1] = token_word(p->q, p->blocks * 256, at + 16, p->tokens, lane);
 }
 
 /* A fragment C (rows x tokens) to (token, row). */
@@ -82,19 +94,19 @@ DEVICE void store_sums(float *to, const int32_t (&c)[4], uint32_t tokens, uint32
 }
 
 template <enum cuda_type type>
-DEVICE void multiply_blocks(const struct product *p, const struct pair_words *w, uint32_t pair, uint32_t slabs, float *terms,
-                            uint32_t lane)
+DEVICE void multiply_blocks(const struct product *p, const struct pair_words *w, uint32_t pair, uint32_t slabs,
+                            float *terms, uint32_t lane)
 {
-    const uint32_t floats = term_floats<type>(p->tokens), width = p->blocks * 256;
+    const uint32_t floats = term_floats<type>(p->tokens);
 #pragma unroll
     for (uint32_t half = 0; half < 2; half++) {
         if (2 * pair + half >= slabs)
             break;
 #pragma unroll
         for (uint32_t j = 0; j < 4; j++) {
-            uint32_t a[4], at = pair * 256 + half * PACK_COLS + j * 32;
-            const uint32_t b[2] = { token_word(p->q, width, at, p->tokens, lane), token_word(p->q, width, at + 16, p->tokens, lane) };
+            uint32_t a[4], b[2];
             int32_t c[4] = { 0, 0, 0, 0 };
+            load_tokens(b, p, pair * 256 + half * PACK_COLS + j * 32, lane);
             decode_step<type>(a, &w->slab[half], j);
             mma_k32(c, a, b);
             store_sums(terms + (half * 4 + j) * floats, c, p->tokens, lane);
@@ -110,14 +122,14 @@ DEVICE void multiply_blocks(const struct product *p, const struct pair_words *w,
 }
 
 template <enum cuda_type type>
-DEVICE void multiply_super(const struct product *p, const struct pair_words *w, uint32_t pair, float *terms, uint32_t lane)
+DEVICE void multiply_super(const struct product *p, const struct pair_words *w, uint32_t pair, float *terms,
+                           uint32_t lane)
 {
-    const uint32_t width = p->blocks * 256;
     int32_t s[4] = { 0, 0, 0, 0 };
 #pragma unroll
     for (uint32_t step = 0; step < 8; step++) {
-        uint32_t a[4], at = pair * 256 + step * 32;
-        const uint32_t b[2] = { token_word(p->q, width, at, p->tokens, lane), token_word(p->q, width, at + 16, p->tokens, lane) };
+        uint32_t a[4], b[2];
+        load_tokens(b, p, pair * 256 + step * 32, lane);
         decode_step<type>(a, &w->slab[step / 4], step % 4);
         add_step<type>(s, a, b, &w->slab[step / 4], step % 4);
     }
@@ -137,8 +149,8 @@ DEVICE void multiply_super(const struct product *p, const struct pair_words *w, 
 
 /* NV1 4.1: the chain of one row and token through `count` blocks from `first` on. */
 template <enum cuda_type type>
-DEVICE float fold_blocks(const struct product *p, float y, const float *terms, uint32_t first, uint32_t count, uint32_t row,
-                         uint32_t token)
+DEVICE float fold_blocks(const struct product *p, float y, const float *terms, uint32_t first, uint32_t count,
+                         uint32_t row, uint32_t token)
 {
     const uint32_t floats = term_floats<type>(p->tokens);
     const float *s = terms + token * PACK_ROWS + row, *d = terms + p->tokens * sums_per_block<type> * PACK_ROWS + row;
@@ -155,7 +167,8 @@ DEVICE float fold_blocks(const struct product *p, float y, const float *terms, u
             total = s[p->tokens * PACK_ROWS];
         } else {
             const int8_t *at = sums + b / 8 * CUDA_ACT_SUMS + b % 8 * 2;
-            total = float_from_int(sum_of_32(load_again((const uint16_t *)at), load_again((const uint16_t *)(at + 16))));
+            uint32_t low = load_again((const uint16_t *)at), high = load_again((const uint16_t *)(at + 16));
+            total = float_from_int(sum_of_32(low, high));
         }
         y = float_fma(float_mul(d[PACK_ROWS], dx), total, y);
     }
@@ -190,9 +203,9 @@ template <enum cuda_type type> KERNEL(WARPS * WARP) few_tokens(struct product p,
             pair += working;
         }
         block_sync();
-        uint32_t first_block = first * pair_blocks;
+        uint32_t from = first * pair_blocks, to = least(end * pair_blocks, blocks);
         if (token < p.tokens)
-            y = fold_blocks<type>(&p, y, terms, first_block, least(end * pair_blocks, blocks) - first_block, row, token);
+            y = fold_blocks<type>(&p, y, terms, from, to - from, row, token);
         block_sync();
     }
     if (token < p.tokens && blockIdx.x * PACK_ROWS + row < p.rows)
@@ -208,7 +221,8 @@ template <enum cuda_type type> static void launch(const struct product *p, struc
         chunk = pairs;
     else if (chunk > WARPS)
         chunk -= chunk % WARPS;
-    LAUNCH(few_tokens<type>, (p->rows + PACK_ROWS - 1) / PACK_ROWS, 1, WARPS * WARP, chunk * pair_bytes, stream, *p, chunk);
+    uint32_t groups = (p->rows + PACK_ROWS - 1) / PACK_ROWS;
+    LAUNCH(few_tokens<type>, groups, 1, WARPS * WARP, chunk * pair_bytes, stream, *p, chunk);
 }
 
 void multiply_few_tokens(enum cuda_type type, const struct product *p, struct CUstream_st *stream)

@@ -1,8 +1,8 @@
 /* matvec_float.cu - rows of F32, F16 and BF16 times a few tokens, in the order of VSUM (NV1 4.2, 4.3).
  *
- * A warp is a row and its lanes are the 32 lanes of the law. The packed row (pack.h) gives each lane its eight values of a
- * block of 256 side by side, so a block is one 16-byte load per lane (F16, BF16) or two (F32), and while one block is being
- * multiplied the next is on its way. */
+ * A warp is a row and its lanes are the 32 lanes of the law. The packed row (pack.h) gives each lane its eight values
+ * of a block of 256 side by side, so a block is one 16-byte load per lane (F16, BF16) or two (F32), and while one block
+ * is being multiplied the next is on its way. */
 #include "kernels/cuda/matrix.h"
 #include "kernels/cuda/pack.h"
 #include "kernels/cuda/prim.h"
@@ -66,8 +66,8 @@ DEVICE float block_total(const struct share *w, const float *x, uint32_t lane, u
 }
 
 template <enum cuda_type type>
-KERNEL(WARPS * WARP) rows_float(const uint8_t *packed, const float *x, uint32_t rows, uint32_t cols, uint32_t tokens, float *y,
-                                uint32_t stride)
+KERNEL(WARPS * WARP) rows_float(const uint8_t *packed, const float *x, uint32_t rows, uint32_t cols, uint32_t tokens,
+                                float *y, uint32_t stride)
 {
     constexpr uint32_t block_bytes = 256 * float_bytes(type);
     uint32_t lane = lane_id(), row = blockIdx.x * WARPS + warp_id(), first_token = blockIdx.y * TOKENS;
@@ -96,16 +96,23 @@ KERNEL(WARPS * WARP) rows_float(const uint8_t *packed, const float *x, uint32_t 
             y[(size_t)(first_token + t) * stride + row] = sum[t];
 }
 
+template <enum cuda_type type>
+static void launch(const struct cuda_matrix *w, const float *x, uint32_t n, float *y, uint32_t stride,
+                   struct CUstream_st *stream)
+{
+    uint32_t across = (w->rows + WARPS - 1) / WARPS, down = (n + TOKENS - 1) / TOKENS;
+    LAUNCH(rows_float<type>, across, down, WARPS * WARP, 0, stream, w->packed, x, w->rows, w->cols, n, y, stride);
+}
+
 extern "C" void cuda_matmul_float(const struct cuda_matrix *w, const float *x, uint32_t n, float *y, uint32_t stride,
                                   struct CUstream_st *stream)
 {
-    uint32_t across = (w->rows + WARPS - 1) / WARPS, down = (n + TOKENS - 1) / TOKENS;
     if (n == 0 || w->rows == 0)
         return;
     if (w->type == CUDA_F32)
-        LAUNCH(rows_float<CUDA_F32>, across, down, WARPS * WARP, 0, stream, w->packed, x, w->rows, w->cols, n, y, stride);
+        launch<CUDA_F32>(w, x, n, y, stride, stream);
     else if (w->type == CUDA_F16)
-        LAUNCH(rows_float<CUDA_F16>, across, down, WARPS * WARP, 0, stream, w->packed, x, w->rows, w->cols, n, y, stride);
+        launch<CUDA_F16>(w, x, n, y, stride, stream);
     else
-        LAUNCH(rows_float<CUDA_BF16>, across, down, WARPS * WARP, 0, stream, w->packed, x, w->rows, w->cols, n, y, stride);
+        launch<CUDA_BF16>(w, x, n, y, stride, stream);
 }

@@ -63,7 +63,8 @@ static void place_integer(enum cuda_type type, uint8_t *to, uint32_t row, uint32
 }
 
 /* A block of 256: two slabs and what is behind them. */
-static void pack_super(enum cuda_type type, const struct block_format *f, const uint8_t *stored, uint32_t row, uint8_t *pair)
+static void pack_super(enum cuda_type type, const struct block_format *f, const uint8_t *stored, uint32_t row,
+                       uint8_t *pair)
 {
     struct block b;
     uint32_t slab_bytes = pack_slab_bytes(type), runs = 256 / pack_run(type);
@@ -85,8 +86,8 @@ static void pack_super(enum cuda_type type, const struct block_format *f, const 
 }
 
 /* A block of 32: step j of a slab. */
-static void pack_small(enum cuda_type type, const struct block_format *f, const uint8_t *stored, uint32_t row, uint8_t *slab,
-                       uint32_t j)
+static void pack_small(enum cuda_type type, const struct block_format *f, const uint8_t *stored, uint32_t row,
+                       uint8_t *slab, uint32_t j)
 {
     struct block b;
     uint8_t *scales = slab + pack_scales_at(type);
@@ -102,8 +103,8 @@ static void pack_small(enum cuda_type type, const struct block_format *f, const 
         memcpy(scales + 128 + (j * 16 + row) * 2, stored + f->half_at + 2, 2);
 }
 
-static void pack_row(enum cuda_type type, const struct block_format *f, uint32_t cols, const uint8_t *stored, uint32_t row,
-                     uint8_t *group)
+static void pack_row(enum cuda_type type, const struct block_format *f, uint32_t cols, const uint8_t *stored,
+                     uint32_t row, uint8_t *group)
 {
     for (uint32_t at = 0; at < cols; at += f->len, stored += f->bytes) {
         uint8_t *slab = group + pack_slab_at(type, at / PACK_COLS);
@@ -136,7 +137,8 @@ size_t cuda_packed_bytes(enum cuda_type type, uint32_t rows, uint32_t cols)
     return cuda_group_bytes(type, cols) * (((size_t)rows + PACK_ROWS - 1) / PACK_ROWS);
 }
 
-void cuda_pack_group(enum cuda_type type, uint32_t rows, uint32_t cols, const uint8_t *stored, uint32_t group, uint8_t *out)
+void cuda_pack_group(enum cuda_type type, uint32_t rows, uint32_t cols, const uint8_t *stored, uint32_t group,
+                     uint8_t *out)
 {
     const struct block_format *f = is_float(type) ? NULL : block_format((enum tensor_type)type);
     size_t row_bytes = f ? (size_t)(cols / f->len) * f->bytes : (size_t)cols * float_bytes(type);

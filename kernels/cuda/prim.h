@@ -1,20 +1,21 @@
 /* prim.h - what may a kernel ask of the machine, and what exactly does it get?
  *
- * Every kernel in this folder is plain C-like C++ over the words below, and nothing else of CUDA but threadIdx, blockIdx,
- * blockDim and gridDim. Each word has two bodies: one for nvcc, and one (TM_CUDA_EMULATED) for an ordinary C++ compiler, on
- * which tests/gpu/emu.cc runs the same source thread by thread and reports races, divergence and stray accesses.
+ * Every kernel in this folder is plain C-like C++ over the words below, and nothing else of CUDA but threadIdx,
+ * blockIdx, blockDim and gridDim. Each word has two bodies: one for nvcc, and one (TM_CUDA_EMULATED) for an ordinary
+ * C++ compiler, on which tests/gpu/emu.cc runs the same source thread by thread and reports races, divergence and stray
+ * accesses.
  *
  *   DEVICE int f(..)            a function of the device
  *   KERNEL(threads) f(..)       a kernel for blocks of at most `threads` threads; returns nothing
  *   KERNEL_ALONE(threads) f(..) the same, and such a block may have a multiprocessor to itself: no registers are saved
  *   CONSTANT uint32_t t[4]      a table of constants
  *   LAUNCH(..)                  from the host; a launch that fails is found by cudaGetLastError(), as for any kernel
- *   block_shared()              this block's shared memory, aligned to 16; as many bytes as LAUNCH was given. A kernel lays
- *                               a struct over it, so that its contents are declared in one place.
+ *   block_shared()              this block's shared memory, aligned to 16; as many bytes as LAUNCH was given. A kernel
+ *                               lays a struct over it, so that its contents are declared in one place.
  *   shared_bytes_most()         from the host: how many that may be on this device
  *
- * Warps are whole: blocks have a multiple of 32 threads and every warp_..., mma_... and load_matrices() is met by all 32
- * lanes. block_sync() orders shared and global memory in the block, warp_sync() in the warp; shuffles order nothing.
+ * Warps are whole: blocks have a multiple of 32 threads and every warp_..., mma_... and load_matrices() is met by all
+ * 32 lanes. block_sync() orders shared and global memory in the block, warp_sync() in the warp; shuffles order nothing.
  *
  * Floats: float_... are the operations of NV1 1.2, one rounding each, whatever the compiler's flags.
  * Fragments: lane = 4 g + t. mma_k16 adds A (16 x 16) times B (16 x 8) to C (16 x 8), all exact:
@@ -36,7 +37,7 @@ static constexpr uint32_t WARP = 32;
 #include "kernels/cuda/prim_device.h"
 #endif
 
-/* --- what follows is the same on both ------------------------------------------------------------------------------ */
+/* --- what follows is the same on both ----------------------------------------------------------------------------- */
 
 DEVICE uint32_t lane_id(void) { return threadIdx.x % WARP; }
 DEVICE uint32_t warp_id(void) { return threadIdx.x / WARP; }
@@ -54,6 +55,9 @@ DEVICE float float_from_e8m0_half(uint32_t e)
 }
 
 /* Bytes of x below 128, minus a constant below 128 in each byte, as signed bytes. */
-DEVICE uint32_t bytes_minus(uint32_t x, uint32_t zero) { return ((x | 0x80808080u) - zero * 0x01010101u) ^ 0x80808080u; }
+DEVICE uint32_t bytes_minus(uint32_t x, uint32_t zero)
+{
+    return ((x | 0x80808080u) - zero * 0x01010101u) ^ 0x80808080u;
+}
 
 #endif

@@ -34,12 +34,12 @@ extern __shared__ uint4 prim_shared_bytes[];
 
 DEVICE void *block_shared(void) { return prim_shared_bytes; }
 
-/* --- order ---------------------------------------------------------------------------------------------------------- */
+/* --- order -------------------------------------------------------------------------------------------------------- */
 
 DEVICE void block_sync(void) { __syncthreads(); }
 DEVICE void warp_sync(void) { __syncwarp(); }
 
-/* --- between lanes -------------------------------------------------------------------------------------------------- */
+/* --- between lanes ------------------------------------------------------------------------------------------------ */
 
 DEVICE int32_t warp_xor(int32_t x, uint32_t with) { return __shfl_xor_sync(~0u, x, (int)with); }
 DEVICE uint32_t warp_xor(uint32_t x, uint32_t with) { return __shfl_xor_sync(~0u, x, (int)with); }
@@ -72,8 +72,8 @@ DEVICE uint32_t warp_max(uint32_t x)
 #endif
 }
 
-/* --- global memory -------------------------------------------------------------------------------------------------- *
- * load_once: weights, read once in a pass: they take no room in L1. load_again: what other threads will read as well. */
+/* --- global memory ------------------------------------------------------------------------------------------------- *
+ * load_once: weights, read once in a pass, take no room in L1. load_again: what other threads will read as well. */
 
 DEVICE uint4 load_once(const uint4 *p)
 {
@@ -104,12 +104,12 @@ DEVICE float load_again(const float *p) { return __ldg(p); }
 
 /* Whole-number atomics; each returns what was there before. Floats have none: their sums would have no order. */
 DEVICE uint32_t atomic_add(uint32_t *p, uint32_t x) { return atomicAdd(p, x); }
-DEVICE uint64_t atomic_add(uint64_t *p, uint64_t x) { return atomicAdd((unsigned long long *)p, (unsigned long long)x); }
+DEVICE uint64_t atomic_add(uint64_t *p, uint64_t x) { return atomicAdd((unsigned long long *)p, x + 0ull); }
 DEVICE uint32_t atomic_or(uint32_t *p, uint32_t x) { return atomicOr(p, x); }
 DEVICE uint32_t atomic_max(uint32_t *p, uint32_t x) { return atomicMax(p, x); }
-DEVICE uint64_t atomic_max(uint64_t *p, uint64_t x) { return atomicMax((unsigned long long *)p, (unsigned long long)x); }
+DEVICE uint64_t atomic_max(uint64_t *p, uint64_t x) { return atomicMax((unsigned long long *)p, x + 0ull); }
 
-/* --- global to shared memory, behind the thread's back ---------------------------------------------------------------- *
+/* --- global to shared memory, behind the thread's back ------------------------------------------------------------- *
  * 16 bytes, both sides aligned; zeros if not `valid`. The bytes are there for this thread after copy_wait(), for others
  * after a barrier too. copy_wait<n>() leaves the latest n committed groups under way. Before sm_80: copied at once. */
 
@@ -145,7 +145,7 @@ template <int left> DEVICE void copy_wait(void)
 #endif
 }
 
-/* --- whole numbers ---------------------------------------------------------------------------------------------------- */
+/* --- whole numbers ------------------------------------------------------------------------------------------------ */
 
 /* sum + four products of signed bytes; of unsigned bytes of a with signed ones of b. */
 DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t sum) { return __dp4a((int)a, (int)b, sum); }
@@ -179,7 +179,8 @@ DEVICE void mma_k16(int32_t (&c)[4], const uint32_t (&a)[2], uint32_t b)
 DEVICE void mma_k32(int32_t (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
 {
 #if __CUDA_ARCH__ >= 800
-    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
         : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 #else
@@ -189,8 +190,8 @@ DEVICE void mma_k32(int32_t (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)
 #endif
 }
 
-/* Four 8 x 16-byte matrices from shared memory: lane l gives the address of row l % 8 of matrix l / 8 (16 bytes, aligned)
- * and gets in r[i] bytes 4t..4t+3 of row g of matrix i. */
+/* Four 8 x 16-byte matrices from shared memory: lane l gives the address of row l % 8 of matrix l / 8 (16 bytes,
+ * aligned) and gets in r[i] bytes 4t..4t+3 of row g of matrix i. */
 DEVICE void load_matrices(uint32_t (&r)[4], const void *row)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -199,7 +200,7 @@ DEVICE void load_matrices(uint32_t (&r)[4], const void *row)
                  : "memory");
 }
 
-/* --- floats (NV1 1.2, 1.3, 1.5) ------------------------------------------------------------------------------------- */
+/* --- floats (NV1 1.2, 1.3, 1.5) ----------------------------------------------------------------------------------- */
 
 DEVICE float float_mul(float a, float b) { return __fmul_rn(a, b); }
 DEVICE float float_add(float a, float b) { return __fadd_rn(a, b); }

@@ -1,7 +1,9 @@
-/* prim_emulated.h - the words of prim.h on a CPU: what one thread of the emulated machine sees. Included by prim.h alone.
+/* prim_emulated.h - the words of prim.h on a CPU: what one thread of the emulated machine sees. Included by prim.h
+ * alone.
  *
- * Arithmetic is done here; whatever involves other threads or time is asked of the emulator (tests/gpu/emu.h). The kernel's
- * loads and stores need no accessor: its object is compiled with -fsanitize=thread, whose calls the emulator answers.
+ * Arithmetic is done here; whatever involves other threads or time is asked of the emulator (tests/gpu/emu.h). The
+ * kernel's loads and stores need no accessor: its object is compiled with -fsanitize=thread, whose calls the emulator
+ * answers.
  */
 #ifndef TALLYMESH_KERNELS_CUDA_PRIM_EMULATED_H
 #define TALLYMESH_KERNELS_CUDA_PRIM_EMULATED_H
@@ -83,7 +85,7 @@ static inline size_t shared_bytes_most(void) { return emu_shared_limit(); }
 
 DEVICE void *block_shared(void) { return emu_shared(); }
 
-/* --- order and lanes -------------------------------------------------------------------------------------------------- */
+/* --- order and lanes ---------------------------------------------------------------------------------------------- */
 
 DEVICE void block_sync(void) { emu_block_sync(); }
 
@@ -120,7 +122,7 @@ DEVICE bool warp_any(bool x) { return warp_ballot(x) != 0; }
 DEVICE int32_t warp_sum(int32_t x) { return (int32_t)emu_ask(EMU_SUM, (uint32_t)x, 0); }
 DEVICE uint32_t warp_max(uint32_t x) { return emu_ask(EMU_MAX, x, 0); }
 
-/* --- memory ------------------------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------------------------------- */
 
 template <class type> DEVICE type load_once(const type *p) { return *p; }
 template <class type> DEVICE type load_again(const type *p) { return *p; }
@@ -136,7 +138,7 @@ DEVICE void copy_word_async(void *shared, const void *global, bool valid) { emu_
 DEVICE void copy_commit(void) { emu_copy_commit(); }
 template <int left> DEVICE void copy_wait(void) { emu_copy_wait(left); }
 
-/* --- whole numbers ---------------------------------------------------------------------------------------------------- */
+/* --- whole numbers ------------------------------------------------------------------------------------------------ */
 
 DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t sum)
 {
@@ -187,7 +189,7 @@ DEVICE void load_matrices(uint32_t (&r)[4], const void *row)
     emu_warp(EMU_MATRICES, in, 1, r, 4);
 }
 
-/* --- floats: compiled with -ffp-contract=off -------------------------------------------------------------------------- */
+/* --- floats: compiled with -ffp-contract=off ---------------------------------------------------------------------- */
 
 DEVICE float float_mul(float a, float b) { return a * b; }
 DEVICE float float_add(float a, float b) { return a + b; }

@@ -51,8 +51,8 @@ template <enum cuda_type type, bool in_shared> DEVICE struct slab_words load_sla
 
 DEVICE uint32_t word_of(uint4 v, uint32_t i) { return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w; }
 
-/* Four codes in the low (half = 0) or high 16 bits of x to their weights. Entries 0..7 and 8..15 are picked apart, then by
- * the highest bit of each code. */
+/* Four codes in the low (half = 0) or high 16 bits of x to their weights. Entries 0..7 and 8..15 are picked apart, then
+ * by the highest bit of each code. */
 template <enum cuda_type type> DEVICE uint32_t look_up(uint32_t x, uint32_t half)
 {
     constexpr bool mx = type == CUDA_MXFP4;                /* kernels/blocks.c has the tables as numbers */
@@ -97,7 +97,8 @@ template <enum cuda_type type> DEVICE int32_t run_scale(const struct slab_words 
 
 /* Adds step j of a super-block to its sums S (NV1 4.1): each run's exact sum times its integer scale. */
 template <enum cuda_type type>
-DEVICE void add_step(int32_t (&s)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const struct slab_words *w, uint32_t j)
+DEVICE void add_step(int32_t (&s)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const struct slab_words *w,
+                     uint32_t j)
 {
     if constexpr (pack_run(type) == 32) {
         int32_t c[4] = { 0, 0, 0, 0 };
@@ -116,8 +117,10 @@ DEVICE void add_step(int32_t (&s)[4], const uint32_t (&a)[4], const uint32_t (&b
     }
 }
 
-/* The integer mins of a super-block as operand A of mma_k16, a column per 16 values. `fold` is what follows the slabs. */
-template <enum cuda_type type, bool in_shared> DEVICE void load_mins(uint32_t (&a)[2], const uint8_t *fold, uint32_t lane)
+/* The integer mins of a super-block as operand A of mma_k16, a column per 16 values. `fold` is what is behind the
+ * slabs. */
+template <enum cuda_type type, bool in_shared>
+DEVICE void load_mins(uint32_t (&a)[2], const uint8_t *fold, uint32_t lane)
 {
     uint32_t t = lane % 4;
 #pragma unroll

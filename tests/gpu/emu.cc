@@ -22,7 +22,7 @@ static char first_fault[400];
 static size_t shared_most, shared_limit = SHARED_MAX;
 static uint64_t launches;
 
-/* --- faults ------------------------------------------------------------------------------------------------------------ */
+/* --- faults ------------------------------------------------------------------------------------------------------- */
 
 void fault(const char *format, ...)
 {
@@ -59,7 +59,7 @@ size_t emu_shared_limit(void) { return shared_limit; }
 size_t emu_shared_most(void) { return shared_most; }
 uint64_t emu_launches(void) { return launches; }
 
-/* --- fibers -------------------------------------------------------------------------------------------------------------- */
+/* --- fibers ------------------------------------------------------------------------------------------------------- */
 
 #ifdef __x86_64__
 /* Saves what a call must keep on the stack, notes the stack in *from and goes on where `to` was noted. */
@@ -137,7 +137,7 @@ static void thread_main(void)
     abort();
 }
 
-/* --- blocks ---------------------------------------------------------------------------------------------------------------- */
+/* --- blocks ------------------------------------------------------------------------------------------------------- */
 
 static uint64_t next_random(void)
 {
@@ -215,9 +215,10 @@ void emu_launch(const char *kernel, uint32_t grid_x, uint32_t grid_y, uint32_t t
     machine.kernel = kernel;
     launches++;
     shared_most = shared_bytes > shared_most ? shared_bytes : shared_most;
-    if (machine.running || threads == 0 || threads > THREADS_MAX || threads % WARP != 0 || shared_bytes > shared_limit ||
-        grid_x == 0 || grid_y == 0 || grid_y > 65535) {
-        fault("launch of %u x %u blocks, %u threads, %zu bytes of shared memory", grid_x, grid_y, threads, shared_bytes);
+    if (machine.running || threads == 0 || threads > THREADS_MAX || threads % WARP != 0 ||
+        shared_bytes > shared_limit || grid_x == 0 || grid_y == 0 || grid_y > 65535) {
+        fault("launch of %u x %u blocks, %u threads, %zu bytes of shared memory", grid_x, grid_y, threads,
+              shared_bytes);
         return;
     }
     if (!machine_stacks) {
@@ -245,7 +246,7 @@ void emu_launch(const char *kernel, uint32_t grid_x, uint32_t grid_y, uint32_t t
     machine.running = false;
 }
 
-/* --- what a thread asks ------------------------------------------------------------------------------------------------------ */
+/* --- what a thread asks ------------------------------------------------------------------------------------------- */
 
 struct emu_index emu_thread_idx(void) { return emu_index{ machine.thread, 0 }; }
 struct emu_index emu_block_idx(void) { return machine.block; }
@@ -267,9 +268,10 @@ void emu_block_sync(void)
         machine_warps[w].syncs = 0;
 }
 
-/* --- warp collectives: the last lane to come computes for all ------------------------------------------------------------------ */
+/* --- warp collectives: the last lane to come computes for all ----------------------------------------------------- */
 
-/* Columns in steps of 16: word 2 s + h of a lane is A(g + 8 h, 16 s + 4 t ..), word 2 `steps` + s is B(16 s + 4 t .., g). */
+/* Columns in steps of 16: word 2 s + h of a lane is A(g + 8 h, 16 s + 4 t ..), word 2 `steps` + s is B(16 s + 4 t ..,
+ * g). */
 template <uint32_t steps> static void multiply(struct warp *w)
 {
     int8_t bytes[4];
@@ -350,7 +352,7 @@ void emu_warp(enum emu_op op, const uint64_t *in, uint32_t in_count, uint32_t *o
     memcpy(out, w->out[lane], out_count * sizeof *out);
 }
 
-/* --- cp.async ------------------------------------------------------------------------------------------------------------------- */
+/* --- cp.async ----------------------------------------------------------------------------------------------------- */
 
 void emu_copy_async(void *to, const void *from, size_t bytes, bool valid)
 {

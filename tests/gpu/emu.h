@@ -1,8 +1,8 @@
 /* emu.h - does a kernel do on every machine that obeys CUDA's rules what it does here?
  *
- * A small machine that runs the kernels of kernels/cuda/ as they stand, compiled by an ordinary C++ compiler. Blocks run one
- * after another; a block's threads are fibers, switched only where CUDA makes a thread wait. So nothing here depends on
- * chance, and the order of blocks and threads is a seed's. Reported as faults:
+ * A small machine that runs the kernels of kernels/cuda/ as they stand, compiled by an ordinary C++ compiler. Blocks
+ * run one after another; a block's threads are fibers, switched only where CUDA makes a thread wait. So nothing here
+ * depends on chance, and the order of blocks and threads is a seed's. Reported as faults:
  *
  *   race           two threads touch a byte, one writing, and no barrier stands between: block_sync() orders a block,
  *                  warp_sync() and being one thread a warp, and nothing orders two blocks of a launch
@@ -11,11 +11,11 @@
  *   stray access   outside the buffers of emu_alloc(), the block's shared memory and the thread's own stack; a write to what
  *                  is constant; shared memory that is read before anything was written there
  *
- * A thread that goes astray is stopped before it does harm. Results of cp.async are written at the latest moment the rules
- * allow and are junk until then.
+ * A thread that goes astray is stopped before it does harm. Results of cp.async are written at the latest moment the
+ * rules allow and are junk until then.
  *
- * How it sees: the kernels' objects are compiled with -fsanitize=thread and not linked with that sanitizer: the emulator
- * answers its calls (__tsan_read4 and so on), so no load or store escapes and kernels need no accessors.
+ * How it sees: the kernels' objects are compiled with -fsanitize=thread and not linked with that sanitizer: the
+ * emulator answers its calls (__tsan_read4 and so on), so no load or store escapes and kernels need no accessors.
  *
  * Owns:    everything in one static machine: one launch at a time.
  * Threads: one.
@@ -31,7 +31,7 @@
 extern "C" {
 #endif
 
-/* Device memory, aligned to 256 and filled with junk. Aborts if there is none. The host may touch it between launches. */
+/* Device memory, aligned to 256 and full of junk. Aborts if there is none. The host may touch it between launches. */
 void *emu_alloc(const char *name, size_t bytes);
 void emu_free(void *p);
 /* From now on kernels may not write there; saves the bookkeeping of writers, too. */
@@ -43,8 +43,8 @@ void emu_set_seed(uint64_t seed);
 /* Shared memory a block can have: 227 KB as on sm_90, until told otherwise (at most that). */
 void emu_set_shared_limit(size_t bytes);
 
-/* Faults since the last call, with the text of the first one (valid until the next launch; "" if none). Each of the first
- * few is also written to stderr, unless emu_expect_faults(true). */
+/* Faults since the last call, with the text of the first one (valid until the next launch; "" if none). Each of the
+ * first few is also written to stderr, unless emu_expect_faults(true). */
 uint32_t emu_take_faults(const char **first);
 void emu_expect_faults(bool yes);
 

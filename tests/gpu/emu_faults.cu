@@ -1,4 +1,4 @@
-/* emu_faults.cu - kernels that break one rule each, and the same thing done rightly, to see that the emulator sees it. */
+/* emu_faults.cu - kernels that break one rule each, and the same done rightly, to see that the emulator sees it. */
 #include "tests/gpu/emu_faults.h"
 
 #include "kernels/cuda/prim.h"
@@ -139,7 +139,7 @@ extern "C" void emu_faults_run(enum fault_case which, uint32_t *out, const uint3
     }
 }
 
-/* --- the arithmetic of the fragments ------------------------------------------------------------------------------------ */
+/* --- the arithmetic of the fragments ------------------------------------------------------------------------------ */
 
 KERNEL(WARP) multiply_tiles(const int8_t *a, const int8_t *b, int32_t *c, bool wide)
 {

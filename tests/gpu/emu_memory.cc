@@ -7,7 +7,7 @@
 
 enum { BUFFERS_MAX = 1024 };
 
-/* `thread` of a cell: a thread, or that several read since the barrier: of one warp, of the block, of several blocks. */
+/* `thread` of a cell: a thread, or that several read since the barrier: of a warp, of the block, of several blocks. */
 enum { OF_WARP = 0x8000, OF_BLOCK = 0x4000, OF_GRID = 0x4001 };
 
 /* The last write and the last reads of a byte. interval 0 means never. */
@@ -29,12 +29,13 @@ static struct buffer buffers[BUFFERS_MAX];
 static uint32_t n_buffers;
 static struct cell shared_cells[SHARED_MAX];
 
-/* --- buffers --------------------------------------------------------------------------------------------------------------- */
+/* --- buffers ------------------------------------------------------------------------------------------------------ */
 
 void *emu_alloc(const char *name, size_t bytes)
 {
     size_t room = (bytes + 511) & ~(size_t)255;
-    struct buffer b = { (uint8_t *)aligned_alloc(256, room), bytes, (struct cell *)calloc(bytes + 1, sizeof(struct cell)), name };
+    struct cell *cells = (struct cell *)calloc(bytes + 1, sizeof *cells);
+    struct buffer b = { (uint8_t *)aligned_alloc(256, room), bytes, cells, name };
     if (n_buffers == BUFFERS_MAX || !b.begin || !b.cells)
         abort();
     memset(b.begin, 0xa5, room);
@@ -81,7 +82,7 @@ void emu_free(void *p)
     *b = buffers[--n_buffers];
 }
 
-/* --- races ------------------------------------------------------------------------------------------------------------------ */
+/* --- races -------------------------------------------------------------------------------------------------------- */
 
 void memory_begin_block(void)
 {
@@ -151,8 +152,8 @@ static void touch_cells(struct cell *cells, size_t bytes, enum access how, const
         struct cell *c = &cells[i];
         const char *race = race_of(c, how);
         if (race) {
-            fault("race: %s %s byte %zu, %s by thread %u with no barrier between", how == READ ? "reads" : "writes", where,
-                  at + i, race, race[0] == 'r' ? c->read_thread : c->write_thread);
+            fault("race: %s %s byte %zu, %s by thread %u with no barrier between", how == READ ? "reads" : "writes",
+                  where, at + i, race, race[0] == 'r' ? c->read_thread : c->write_thread);
             note_write(c, WRITE);
             return;
         }
@@ -188,6 +189,20 @@ static bool lies_in(const void *p, size_t bytes, const void *begin, size_t room)
     return at < room && bytes <= room - at;
 }
 
+static void touch_buffer(struct buffer *b, size_t at, size_t bytes, enum access how)
+{
+    if (at % bytes != 0 && bytes <= 16) {
+        fault("stray: %zu bytes at %s+%zu are not aligned", bytes, b->name, at);
+        stop_thread();
+    }
+    if (!b->cells && how != READ) {
+        fault("stray: writes %s, which is constant", b->name);
+        stop_thread();
+    }
+    if (b->cells)
+        touch_cells(b->cells + at, bytes, how, b->name, at);
+}
+
 void touch(const void *p, size_t bytes, enum access how)
 {
     if (lies_in(p, bytes, machine_stacks + (size_t)machine.thread * STACK_BYTES, STACK_BYTES))
@@ -204,19 +219,10 @@ void touch(const void *p, size_t bytes, enum access how)
               b ? (const uint8_t *)p - b->begin : 0);
         stop_thread();
     }
-    if ((uintptr_t)p % bytes != 0 && bytes <= 16) {
-        fault("stray: %zu bytes at %s+%td are not aligned", bytes, b->name, (const uint8_t *)p - b->begin);
-        stop_thread();
-    }
-    if (b->cells)
-        touch_cells(b->cells + ((const uint8_t *)p - b->begin), bytes, how, b->name, (size_t)((const uint8_t *)p - b->begin));
-    else if (how != READ) {
-        fault("stray: writes %s, which is constant", b->name);
-        stop_thread();
-    }
+    touch_buffer(b, (size_t)((const uint8_t *)p - b->begin), bytes, how);
 }
 
-/* --- what -fsanitize=thread calls ------------------------------------------------------------------------------------------- */
+/* --- what -fsanitize=thread calls --------------------------------------------------------------------------------- */
 
 static void seen(const void *p, size_t bytes, enum access how)
 {

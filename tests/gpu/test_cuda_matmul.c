@@ -25,7 +25,8 @@ static uint8_t *pack(enum cuda_type type, struct shape s, const uint8_t *stored)
     return packed;
 }
 
-static void assert_same_rows(const char *what, enum cuda_type type, struct shape s, const float *got, const float *right)
+static void assert_same_rows(const char *what, enum cuda_type type, struct shape s, const float *got,
+                             const float *right)
 {
     const char *first;
     if (emu_take_faults(&first) != 0)
@@ -36,8 +37,8 @@ static void assert_same_rows(const char *what, enum cuda_type type, struct shape
             const float *a = &got[t * stride + row], *b = &right[t * s.rows + row];
             uint32_t bits = row < s.rows ? float_bits(*b) : 0xa5a5a5a5;
             if (float_bits(*a) != bits)
-                fail_msg("%s %s %u x %u x %u: token %u, row %u is %08x, expected %08x", what, tensor_type_name((uint32_t)type),
-                         s.rows, s.cols, s.tokens, t, row, float_bits(*a), bits);
+                fail_msg("%s %s %u x %u x %u: token %u, row %u is %08x, expected %08x", what,
+                         tensor_type_name((uint32_t)type), s.rows, s.cols, s.tokens, t, row, float_bits(*a), bits);
         }
 }
 
@@ -94,11 +95,13 @@ static struct activations activations(struct shape s, enum input_kind kind, stru
     uint32_t blocks = ops_act_blocks(s.cols);
     size_t n = (size_t)s.tokens * blocks;
     struct activations a = {
-        .host = { .cols = s.cols, .q = emu_alloc("q", n * 256), .d = emu_alloc("d", n * 4), .sums = calloc(n, 16 * sizeof(int16_t)) },
+        .host = { .cols = s.cols, .q = emu_alloc("q", n * 256), .d = emu_alloc("d", n * 4) },
     };
+    a.host.sums = calloc(n, ACT_RUNS * sizeof *a.host.sums);
     float *x = malloc((size_t)s.cols * sizeof *x);
     ENSURE(x && a.host.sums);
-    a.device = (struct cuda_acts){ .cols = s.cols, .q = a.host.q, .d = a.host.d, .sums = emu_alloc("sums", n * CUDA_ACT_SUMS) };
+    a.device = (struct cuda_acts){ .cols = s.cols, .q = a.host.q, .d = a.host.d };
+    a.device.sums = emu_alloc("sums", n * CUDA_ACT_SUMS);
     for (uint32_t t = 0; t < s.tokens; t++) {
         input_values(r, kind == INPUT_EXTREME ? INPUT_WIDE : kind, x, s.cols);
         ENSURE(ops_ref.quantize(x, &a.host, t));

@@ -1,0 +1,75 @@
+#!/bin/bash
+# check_ptx.sh - is what nvcc makes of the kernels what was asked for?
+#
+#   tests/gpu/check_ptx.sh OUT [sm_90 ...]     OUT: a folder for what is compiled; unchanged sources are not compiled again
+#
+# Compiled with contraction allowed (-fmad=true), so that an operation which does not name its rounding shows in the PTX
+# as one that ptxas may fuse; with the flags of the real build for spills. Refused: flushing, approximations, operations
+# without rounding, float atomics, spilled registers; matrix kernels without the integer matrix units. Exit: 0 fine, 1
+# not, 77 no nvcc.
+set -u
+cd "$(dirname "$0")/../.."
+out=$1
+shift
+[ $# -gt 0 ] || set -- sm_90
+nvcc=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null) || { echo "no nvcc"; exit 77; }
+flags="-std=c++17 -O3 -ftz=false -prec-div=true -prec-sqrt=true -I."
+mkdir -p "$out"
+failed=0
+
+complain() { echo "$1: $2"; failed=1; }
+
+check_ptx() { # NAME PTX
+    local bad
+    bad=$(grep -nE '\.(ftz|approx)\b' "$2" | head -n 3)
+    [ -z "$bad" ] || complain "$1" "flushes or approximates: $bad"
+    bad=$(grep -nE '\b(add|sub|mul|mad|fma|div|sqrt|rcp|rsqrt)(\.sat)?\.f(16|32|64)\b' "$2" | head -n 3)
+    [ -z "$bad" ] || complain "$1" "an operation that does not name its rounding: $bad"
+    bad=$(grep -nE '\b(atom|red)\.[a-z.]*f(16|32|64)' "$2" | head -n 3)
+    [ -z "$bad" ] || complain "$1" "a float atomic: $bad"
+    case $1 in
+        *matvec.cu|*matmul.cu)
+            local units='mma\.sync\.aligned\.m16n8k(32|16)\.row\.col\.s32\.s8\.s8\.s32'
+            [[ $1 == sm_75* ]] && units='mma\.sync\.aligned\.m8n8k16\.row\.col\.s32\.s8\.s8\.s32'
+            grep -qE "$units" "$2" || complain "$1" "does not use the integer matrix units" ;;
+    esac
+}
+
+# The compiler's own account of each kernel: "N bytes stack frame, N bytes spill stores, N bytes spill loads".
+check_spills() { # NAME LOG
+    local bad
+    grep -q 'bytes spill stores' "$2" || complain "$1" "the compiler does not say what it spilled"
+    bad=$(grep -B 2 -E '[1-9][0-9]* bytes spill' "$2" | grep -oE "properties for .*|[0-9]+ bytes spill stores" | head -n 4 | tr '\n' ' ')
+    [ -z "$bad" ] || complain "$1" "spills: $bad"
+}
+
+# A stamp of everything that goes into the result.
+sum_of() { # SOURCE
+    cat "$1" kernels/cuda/*.h tests/gpu/check_ptx.sh | sha256sum - | cut -d' ' -f1
+}
+
+check_kernels() { # SOURCE ARCH
+    local name="$2 ${1#kernels/cuda/}" base=$out/$2-$(basename "$1" .cu) sum
+    sum=$(sum_of "$1")
+    [ "$(cat "$base.sum" 2>/dev/null)" = "$sum" ] && return
+    if ! $nvcc $flags -arch="$2" -fmad=true -ptx -o "$base.ptx" "$1" > "$base.log" 2>&1 ||
+        ! $nvcc $flags -arch="$2" -fmad=false -Werror all-warnings -cubin -Xptxas -v -o "$base.cubin" "$1" > "$base.log" 2>&1; then
+        complain "$name" "does not compile:"
+        grep -E 'error|warning' "$base.log" | head -n 5
+        return
+    fi
+    local before=$failed
+    failed=0
+    check_ptx "$name" "$base.ptx"
+    check_spills "$name" "$base.log"
+    [ $failed -eq 0 ] && echo "$sum" > "$base.sum"
+    failed=$((failed | before))
+}
+
+for arch in "$@"; do
+    for source in kernels/cuda/*.cu; do
+        check_kernels "$source" "$arch"
+    done
+done
+[ $failed -eq 0 ] && echo "PTX of $*: fine"
+exit $failed
