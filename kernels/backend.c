@@ -9,6 +9,8 @@
 #if defined(TM_X86_BACKENDS)
 #include <cpuid.h>
 
+#include "kernels/amx_posix.h"
+#include "kernels/ops_amx.h"
 #include "kernels/ops_avx2.h"
 #include "kernels/ops_avx512.h"
 
@@ -35,6 +37,8 @@ static bool has_avx512vnni(void)
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vnni");
 }
+
+static bool has_amx(void) { return has_avx512vnni() && amx_usable(); }
 #endif
 
 #if defined(TM_ARM_BACKENDS)
@@ -50,6 +54,7 @@ static const struct {
     bool (*runs_here)(void);
 } BACKENDS[] = {
 #if defined(TM_X86_BACKENDS)
+    { &ops_amx, has_amx },
     { &ops_avx512, has_avx512vnni },
 #if defined(TM_AVXVNNI)
     { &ops_avxvnni, has_avxvnni },

@@ -9,7 +9,8 @@
 #include "crypto/base.h"
 #include "kernels/ops.h"
 
-/* The table named "scalar", "avx2", "avx512vnni", "neon" or "neondot"; NULL name: the best of this machine. NULL: unknown here. */
+/* The table of that name ("scalar", "avx2", "avxvnni", "avx512vnni", "amx", "neon", "neondot"); NULL name: the best of this
+ * machine. NULL: unknown here. */
 const struct ops *backend_find(const char *name);
 /* The i-th table that runs on this machine, best first; NULL past the last, which is the scalar one. */
 const struct ops *backend_at(size_t i);

@@ -9,11 +9,9 @@
  */
 #include "kernels/matmul_avx512.h"
 
-#include "kernels/packed_avx512.h"
-#include "kernels/panel_avx512.h"
-#include "kernels/unroll.h"
+#include "kernels/fold_avx512.h"
 
-enum { GROUPS = 2, AT_ONCE = 6, BATCH = 128, RUNS = 8, HALF_RUNS = 16 };
+enum { GROUPS = 2, AT_ONCE = 6, BATCH = 128 };
 
 /* y of NV1 4.1 so far. */
 struct results {
@@ -28,59 +26,15 @@ struct inputs {
     const uint8_t *ahead;                        /* weights to be fetched: so many lines per step, */
     size_t group_bytes;                          /* and the same lines of the next group */
     uint32_t ahead_lines;
-    int32_t start[AT_ONCE][HALF_RUNS];           /* by run: minus bias * (sum over the run) */
-    float values[AT_ONCE][RUNS];                 /* by block of 32: B of types with one min per block */
-    int16_t sums[AT_ONCE][HALF_RUNS];            /* what integer mins are multiplied with */
+    struct input_sums sums[AT_ONCE];
 };
-
-ALWAYS_INLINE bool has_blocks(enum fold f) { return f == FOLD_BLOCKS || f == FOLD_BLOCKS_MIN; }
-
-ALWAYS_INLINE bool has_min(enum fold f)
-{
-    return f == FOLD_BLOCKS_MIN || f == FOLD_WHOLE_MIN || f == FOLD_WORDS_MIN || f == FOLD_LONGS_MIN;
-}
 
 /* Quads to an integer sum. */
 ALWAYS_INLINE uint32_t step(enum fold f)
 {
-    if (f == FOLD_WHOLE || f == FOLD_WHOLE_MIN)
+    if (is_whole(f))
         return PANEL_QUADS;
     return f == FOLD_WORDS_MIN || f == FOLD_LONGS_16 ? 4 : 8;
-}
-
-/* --- from the sums of 16 beside the activations ---------------------------------------------------------------------- */
-
-ALWAYS_INLINE __m256i sums_of_16(const struct acts *x, size_t token, size_t blocks, uint32_t block)
-{
-    return _mm256_loadu_si256((const __m256i *)(x->sums + (token * blocks + block) * ACT_RUNS));
-}
-
-ALWAYS_INLINE int32_t sum_lanes(__m256i v)
-{
-    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
-}
-
-ALWAYS_INLINE void prepare(enum fold f, int32_t bias, __m256i sums, struct inputs *in, uint32_t t)
-{
-    __m256i pairs = _mm256_madd_epi16(sums, _mm256_set1_epi16((int16_t)-bias));
-    if (f == FOLD_BLOCKS || f == FOLD_LONGS)
-        _mm256_storeu_si256((__m256i *)in->start[t], pairs);
-    if (f == FOLD_WHOLE)
-        in->start[t][0] = sum_lanes(pairs);
-    if (f == FOLD_LONGS_16)
-        _mm512_storeu_si512(in->start[t], _mm512_mullo_epi32(_mm512_cvtepi16_epi32(sums), _mm512_set1_epi32(-bias)));
-    if (!has_min(f))
-        return;
-    __m256i of_32 = _mm256_madd_epi16(sums, _mm256_set1_epi16(1));
-    if (f == FOLD_BLOCKS_MIN)
-        _mm256_storeu_ps(in->values[t], _mm256_cvtepi32_ps(of_32));
-    else if (f == FOLD_WHOLE_MIN)
-        _mm256_storeu_si256((__m256i *)in->sums[t], sums);
-    else
-        _mm_storeu_si128((__m128i *)in->sums[t],
-                         _mm_packs_epi32(_mm256_castsi256_si128(of_32), _mm256_extracti128_si256(of_32, 1)));
 }
 
 /* --- the inner loop -------------------------------------------------------------------------------------------------- */
@@ -112,7 +66,7 @@ ALWAYS_INLINE void multiply(enum fold f, const struct panel *w, uint32_t groups,
     for (uint32_t t = 0; t < count; t++)
         UNROLL
         for (uint32_t g = 0; g < groups; g++)
-            sum[g][t] = biased ? _mm512_set1_epi32(x->start[t][first / step(f)]) : _mm512_setzero_si512();
+            sum[g][t] = biased ? _mm512_set1_epi32(x->sums[t].start[first / step(f)]) : _mm512_setzero_si512();
     for (size_t q = first; q < first + n; q += 4) {
         fetch_ahead(x);
         UNROLL
@@ -132,12 +86,6 @@ ALWAYS_INLINE void multiply(enum fold f, const struct panel *w, uint32_t groups,
     }
 }
 
-/* y = fma(factor * dx, float, y) */
-ALWAYS_INLINE __m512 fold_into(__m512 y, const float *factor, __m512 dx, __m512 value)
-{
-    return _mm512_fmadd_ps(_mm512_mul_ps(_mm512_load_ps(factor), dx), value, y);
-}
-
 ALWAYS_INLINE void cell_of_blocks(enum fold f, const struct panel *w, uint32_t groups, uint32_t n, struct inputs *x,
                                   uint32_t count, float (*y)[GROUPS][GROUP])
 {
@@ -154,9 +102,7 @@ ALWAYS_INLINE void cell_of_blocks(enum fold f, const struct panel *w, uint32_t g
         for (uint32_t t = 0; t < count; t++)
             UNROLL
             for (uint32_t g = 0; g < groups; g++) {
-                out[g][t] = fold_into(out[g][t], w[g].d[b], input_scale(x, t), _mm512_cvtepi32_ps(sum[g][t]));
-                if (f == FOLD_BLOCKS_MIN)
-                    out[g][t] = fold_into(out[g][t], w[g].m[b], input_scale(x, t), _mm512_set1_ps(x->values[t][b]));
+                out[g][t] = fold_block(f, out[g][t], &w[g], b, input_scale(x, t), sum[g][t], &x->sums[t]);
             }
     }
     UNROLL
@@ -170,20 +116,6 @@ ALWAYS_INLINE __m512i scaled(enum fold f, __m512i s, __m512i sum, const int32_t 
 {
     __m512i by = _mm512_load_si512(scale);
     return f == FOLD_WORDS_MIN ? _mm512_dpwssd_epi32(s, sum, by) : _mm512_add_epi32(s, _mm512_mullo_epi32(sum, by));
-}
-
-/* B of NV1 4.1 */
-ALWAYS_INLINE __m512i min_sum(enum fold f, const struct panel *w, const int16_t *sums)
-{
-    const uint32_t pairs = f == FOLD_WHOLE_MIN ? 8 : 4;
-    __m512i b = _mm512_setzero_si512();
-    UNROLL
-    for (uint32_t pair = 0; pair < pairs; pair++) {
-        int32_t two;
-        memcpy(&two, sums + pair * 2, sizeof two);
-        b = _mm512_dpwssd_epi32(b, _mm512_load_si512(w->mins[pair]), _mm512_set1_epi32(two));
-    }
-    return b;
 }
 
 ALWAYS_INLINE void cell_of_runs(enum fold f, const struct panel *w, uint32_t groups, struct inputs *x, uint32_t count,
@@ -210,10 +142,7 @@ ALWAYS_INLINE void cell_of_runs(enum fold f, const struct panel *w, uint32_t gro
     for (uint32_t t = 0; t < count; t++)
         UNROLL
         for (uint32_t g = 0; g < groups; g++) {
-            __m512 out = fold_into(_mm512_load_ps(y[t][g]), w[g].d[0], input_scale(x, t), _mm512_cvtepi32_ps(s[g][t]));
-            if (has_min(f))
-                out = fold_into(out, w[g].m[0], input_scale(x, t),
-                                _mm512_cvtepi32_ps(min_sum(f, &w[g], x->sums[t])));
+            __m512 out = fold_cell(f, _mm512_load_ps(y[t][g]), &w[g], input_scale(x, t), s[g][t], &x->sums[t]);
             _mm512_store_ps(y[t][g], out);
         }
 }
@@ -241,7 +170,7 @@ ALWAYS_INLINE void some_tokens(enum fold f, const struct pass *p, const struct p
                          .ahead_lines = (uint32_t)(p->cell_lines * count / p->tokens / (PANEL_QUADS / 4)) + 1 };
     UNROLL
     for (uint32_t i = 0; i < count; i++)
-        prepare(f, p->bias, sums_of_16(p->x, token + i, p->blocks, p->block), &in, i);
+        input_sums(f, p->bias, p->x->sums + ((token + i) * p->blocks + p->block) * ACT_RUNS, &in.sums[i]);
     if (has_blocks(f))
         cell_of_blocks(f, w, groups, p->cell_blocks, &in, count, r->y + t);
     else

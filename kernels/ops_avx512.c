@@ -28,7 +28,7 @@ static __m512i broadcast4(const int8_t *q)
 }
 
 /* NV1 7.2: 16 positions per register; keys become unsigned by adding 128. */
-static void attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[TILE])
+void avx512_attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[TILE])
 {
     const __m512i offset = _mm512_set1_epi8((char)0x80);
     int32_t total = 0;
@@ -52,7 +52,7 @@ static void attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width,
 }
 
 /* NV1 7.3: 16 dimensions per register, two positions per step. */
-static void attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums)
+void avx512_attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums)
 {
     for (uint32_t i = 0; i < width; i += 16) {
         __m512i sum = _mm512_setzero_si512();
@@ -80,9 +80,9 @@ const struct ops ops_avx512 = {
     .gate = avx2_gate,
     .add = avx2_add,
     .rope = avx2_rope,
-    .attn_scores = attn_scores,
+    .attn_scores = avx512_attn_scores,
     .attn_softmax = avx2_attn_softmax,
-    .attn_values = attn_values,
+    .attn_values = avx512_attn_values,
     .attn_fold = avx2_attn_fold,
     .attn_merge = avx2_attn_merge,
     .exp2_each = avx2_exp2_each,

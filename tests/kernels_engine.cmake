@@ -12,6 +12,17 @@ if(TM_HAVE_AVXVNNI)
   target_link_libraries(test_ops PRIVATE test_evexvnni)
   target_compile_definitions(test_ops PRIVATE TM_VNNI_EVEX)
 endif()
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
+  # The AMX backend with emulated tiles: its loops are compared with the law on machines without AMX too. A library of its
+  # own, because the real one has the same file with other options; it is found first.
+  add_library(tm_amx_emulated OBJECT ${CMAKE_SOURCE_DIR}/kernels/gemm_amx.c)
+  target_link_libraries(tm_amx_emulated PRIVATE tm_options)
+  target_compile_definitions(tm_amx_emulated PRIVATE TM_TILE_EMULATED)
+  target_compile_options(tm_amx_emulated PRIVATE
+    -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni)
+  tm_test(NAME test_ops_amx SOURCES kernels/test_ops.c $<TARGET_OBJECTS:tm_amx_emulated> LINK tm_kernels tm_base m)
+  target_compile_definitions(test_ops_amx PRIVATE TM_TILE_EMULATED)
+endif()
 tm_test(NAME test_exact_math SOURCES kernels/test_exact_math.c LINK tm_kernels tm_base m)
 tm_test(NAME test_sampler SOURCES kernels/test_sampler.c LINK tm_kernels tm_base m)
 tm_test(NAME test_kvcache SOURCES kernels/test_kvcache.c LINK tm_kernels tm_base)

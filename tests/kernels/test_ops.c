@@ -22,13 +22,21 @@ static void poison(struct rng *r, float *x, uint32_t n)
     x[rng_below(r, n)] = float_from_bits(bad[rng_below(r, ARRAY_COUNT(bad))]);
 }
 
+/* Built with emulated tiles (tile_amx.h) the test is of that backend, where there is AVX-512 to run the rest of it. */
+#if defined(TM_TILE_EMULATED)
+#include "kernels/ops_amx.h"
+static const struct ops *backend(size_t i) { return i == 0 && backend_find("avx512vnni") ? &ops_amx : NULL; }
+#else
+static const struct ops *backend(size_t i) { return backend_at(i); }
+#endif
+
 static void each_backend(void (*check)(const struct ops *ops, struct rng *r))
 {
-    for (size_t b = 0; backend_at(b); b++) {
+    for (size_t b = 0; backend(b); b++) {
         struct rng r;
         rng_init(&r, 4711);
-        if (backend_at(b) != &ops_ref)
-            check(backend_at(b), &r);
+        if (backend(b) != &ops_ref)
+            check(backend(b), &r);
     }
 }
 
@@ -491,12 +499,12 @@ static void ties_go_to_even(void **state)
 static void the_self_test_passes_on_every_backend(void **state)
 {
     (void)state;
-    for (size_t b = 0; backend_at(b); b++) {
+    for (size_t b = 0; backend(b); b++) {
         for (int c = 0; c < CONFORMANCE_COUNT; c++)
-            if (conformance_digest(backend_at(b), (enum conformance_case)c) !=
+            if (conformance_digest(backend(b), (enum conformance_case)c) !=
                 conformance_expected((enum conformance_case)c))
-                fail_msg("%s: %s", backend_at(b)->name, conformance_name((enum conformance_case)c));
-        assert_ok(backend_self_test(backend_at(b)));
+                fail_msg("%s: %s", backend(b)->name, conformance_name((enum conformance_case)c));
+        assert_ok(backend_self_test(backend(b)));
     }
     assert_non_null(backend_find("scalar"));
     assert_ptr_equal(backend_find(NULL), backend_at(0));
