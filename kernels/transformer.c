@@ -49,7 +49,7 @@ static struct matrix matrix_of(const struct tensor *w)
                             .data = w->data };
 }
 
-static enum err check_limits(const struct model_config *c, struct fault *why)
+enum err transformer_check_limits(const struct model_config *c, struct fault *why)
 {
     if (c->head_dim > HEAD_DIM_MAX || c->head_dim % 2 != 0)
         return fault_set(why, ERR_UNSUPPORTED, "head dimension %u is not an even number up to %d", c->head_dim,
@@ -60,19 +60,23 @@ static enum err check_limits(const struct model_config *c, struct fault *why)
     return OK;
 }
 
-/* NV1 6.2 */
-static enum err compute_rates(struct transformer *t, struct fault *why)
+float transformer_score_scale(const struct model_config *c)
 {
-    const struct model_config *c = &t->model->config;
+    return (float)(0x1.71547652b82fep+0 / sqrt((double)c->head_dim));
+}
+
+enum err transformer_rates(const struct model *model, double *rates, struct fault *why)
+{
+    const struct model_config *c = &model->config;
     double ln_base = exact_ln64((double)c->rope_base);
     for (uint32_t i = 0; i < c->rope_dims / 2; i++) {
         float divisor = 1.0f;
-        if (t->model->rope_freqs.data)
-            memcpy(&divisor, t->model->rope_freqs.data + (size_t)i * sizeof divisor, sizeof divisor);
+        if (model->rope_freqs.data)
+            memcpy(&divisor, model->rope_freqs.data + (size_t)i * sizeof divisor, sizeof divisor);
         double rate = exact_rope_rate(ln_base, i, c->rope_dims, (double)divisor, (double)c->rope_factor);
         if (!(rate >= 0.0 && rate <= 2.0))
             return fault_set(why, ERR_UNSUPPORTED, "rotary frequency %u is out of range", i);
-        t->rates[i] = rate;
+        rates[i] = rate;
     }
     return OK;
 }
@@ -197,7 +201,7 @@ uint64_t transformer_bytes(const struct model *model, const struct ops *ops, uin
 static enum err build(struct transformer *t, uint32_t slots, uint32_t pages, uint32_t pages_per_slot, struct fault *why)
 {
     const struct model_config *c = &t->model->config;
-    enum err e = check_limits(c, why);
+    enum err e = transformer_check_limits(c, why);
     if (e != OK)
         return e;
     e = allocate(t);
@@ -205,7 +209,7 @@ static enum err build(struct transformer *t, uint32_t slots, uint32_t pages, uin
         e = kvcache_init(&t->kv, c->layers, c->kv_heads, c->head_dim, slots, pages, pages_per_slot);
     if (e != OK)
         return fault_set(why, e, "not enough memory for the activations and the cache");
-    e = compute_rates(t, why);
+    e = transformer_rates(t->model, t->rates, why);
     if (e != OK)
         return e;
     view_weights(t);
@@ -221,7 +225,7 @@ enum err transformer_init(struct transformer *t, const struct model *model, cons
     *t = (struct transformer){ .model = model, .ops = ops, .pool = pool, .rows_max = rows_max };
     t->q_dim = c->heads * c->head_dim;
     t->kv_dim = c->kv_heads * c->head_dim;
-    t->score_scale = (float)(0x1.71547652b82fep+0 / sqrt((double)c->head_dim));
+    t->score_scale = transformer_score_scale(c);
     enum err e = build(t, slots, pages, pages_per_slot, why);
     if (e != OK)
         transformer_fini(t);

@@ -52,6 +52,13 @@ struct transformer {
     uint32_t wanted_count;
 };
 
+/* What any device asks of a model first. ERR_UNSUPPORTED: outside NV1 12. */
+enum err transformer_check_limits(const struct model_config *c, struct fault *why) MUST_CHECK;
+/* NV1 6.2: rates has rope_dims / 2 entries. ERR_UNSUPPORTED: one is out of range. */
+enum err transformer_rates(const struct model *model, double *rates, struct fault *why) MUST_CHECK;
+/* A of NV1 7.1. */
+float transformer_score_scale(const struct model_config *c);
+
 /* ERR_UNSUPPORTED: outside NV1 12 or 6.2; ERR_MEMORY. `why` may be NULL. Borrows model and pool. */
 enum err transformer_init(struct transformer *t, const struct model *model, const struct ops *ops, struct pool *pool,
                           uint32_t rows_max, uint32_t slots, uint32_t pages, uint32_t pages_per_slot,

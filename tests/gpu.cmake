@@ -57,3 +57,13 @@ tm_emulated(NAME tm_emu_faults SOURCES gpu/emu_faults.cu)
 tm_test(NAME test_emu SOURCES gpu/test_emu.c LINK tm_emu_faults tm_base)
 tm_test(NAME test_cuda_steps SOURCES gpu/test_cuda_steps.c LINK tm_cuda_emulated tm_kernels tm_base m)
 tm_test(NAME test_cuda_attention SOURCES gpu/test_cuda_attention.c LINK tm_cuda_emulated tm_cuda_pack tm_kernels tm_base m)
+
+# The host's side of a GPU device against the emulated runtime: same sources, our cuda_runtime_api.h.
+file(GLOB TM_CUDA_HOST_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/cuda/*_cuda.c)
+list(FILTER TM_CUDA_HOST_SOURCES EXCLUDE REGEX selftest)
+add_library(tm_cuda_host STATIC ${TM_CUDA_HOST_SOURCES} gpu/emu_runtime.c)
+target_include_directories(tm_cuda_host BEFORE PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/gpu/runtime)
+target_link_libraries(tm_cuda_host PUBLIC tm_cuda_emulated tm_cuda_pack tm_kernels tm_options)
+tm_test(NAME test_cuda_device SOURCES gpu/test_cuda_device.c ${CMAKE_SOURCE_DIR}/kernels/cuda/selftest_cuda.c
+        LINK tm_cuda_host tm_test_gguf)
+tm_test(NAME torture_cuda_device SOURCES gpu/torture_cuda_device.c LINK tm_cuda_host tm_test_gguf)

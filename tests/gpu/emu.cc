@@ -209,10 +209,24 @@ static void run_block(void)
     }
 }
 
+static void (*launch_queue)(const struct emu_work *work);
+void emu_set_queue(void (*queue)(const struct emu_work *work)) { launch_queue = queue; }
+
 void emu_launch(const char *kernel, uint32_t grid_x, uint32_t grid_y, uint32_t threads, size_t shared_bytes,
                 void (*body)(const void *), const void *arguments, size_t arguments_bytes)
 {
-    machine.kernel = kernel;
+    const struct emu_work work = { kernel, grid_x, grid_y, threads, shared_bytes, body, arguments, arguments_bytes };
+    if (launch_queue)
+        launch_queue(&work);
+    else
+        emu_run(&work);
+}
+
+void emu_run(const struct emu_work *work)
+{
+    const uint32_t grid_x = work->grid_x, grid_y = work->grid_y, threads = work->threads;
+    const size_t shared_bytes = work->shared_bytes;
+    machine.kernel = work->kernel;
     launches++;
     shared_most = shared_bytes > shared_most ? shared_bytes : shared_most;
     if (machine.running || threads == 0 || threads > THREADS_MAX || threads % WARP != 0 ||
@@ -231,9 +245,9 @@ void emu_launch(const char *kernel, uint32_t grid_x, uint32_t grid_y, uint32_t t
     machine.block_size = emu_index{ threads, 1 };
     machine.threads = threads;
     machine.shared_bytes = shared_bytes;
-    machine.body = body;
-    machine.arguments = arguments;
-    machine.arguments_bytes = arguments_bytes;
+    machine.body = work->body;
+    machine.arguments = work->arguments;
+    machine.arguments_bytes = work->arguments_bytes;
     machine.launch_first = machine.interval + 1;
     machine.running = true;
     uint64_t blocks = (uint64_t)grid_x * grid_y;

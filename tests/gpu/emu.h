@@ -48,6 +48,19 @@ void emu_set_shared_limit(size_t bytes);
 uint32_t emu_take_faults(const char **first);
 void emu_expect_faults(bool yes);
 
+/* A launch as it was asked for; `arguments` live until emu_run() or the queue returns. */
+struct emu_work {
+    const char *kernel;
+    uint32_t grid_x, grid_y, threads;
+    size_t shared_bytes;
+    void (*body)(const void *);
+    const void *arguments;
+    size_t arguments_bytes;
+};
+void emu_run(const struct emu_work *work);
+/* Launches go there instead of being run at once (emu_runtime.c); NULL: at once. */
+void emu_set_queue(void (*queue)(const struct emu_work *work));
+
 /* The most shared memory any launch has asked for, and launches so far. */
 size_t emu_shared_most(void);
 uint64_t emu_launches(void);
