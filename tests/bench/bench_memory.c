@@ -34,7 +34,7 @@ struct line {
 
 struct reader {
     const struct line *memory;       /* STREAMS x STREAM_BYTES */
-    pthread_barrier_t *gate;         /* of all readers and the main thread: before and after each round */
+    pthread_barrier_t *gate;         /* of all readers: before and after each round */
     uint64_t sum;                    /* so that no load can be left out */
 };
 
@@ -55,14 +55,20 @@ static uint64_t read_all(const struct line *memory)
            sum.words[7];
 }
 
+/* The thread that takes the time reads as well: one that only waited could be late to see the start. */
+static double read_round(struct reader *r)
+{
+    pthread_barrier_wait(r->gate);
+    uint64_t start = pool_clock_us();
+    r->sum += read_all(r->memory);
+    pthread_barrier_wait(r->gate);
+    return (double)(pool_clock_us() - start) * 1e-6;
+}
+
 static void *reader_main(void *ctx)
 {
-    struct reader *r = ctx;
-    for (int round = 0; round < ROUNDS; round++) {
-        pthread_barrier_wait(r->gate);
-        r->sum += read_all(r->memory);
-        pthread_barrier_wait(r->gate);
-    }
+    for (int round = 0; round < ROUNDS; round++)
+        read_round(ctx);
     return NULL;
 }
 
@@ -87,20 +93,17 @@ int main(int argc, char **argv)
     static struct reader readers[THREADS_MAX];
     pthread_t ids[THREADS_MAX];
     pthread_barrier_t gate;
-    pthread_barrier_init(&gate, NULL, threads + 1);
+    pthread_barrier_init(&gate, NULL, threads);
     for (unsigned i = 0; i < threads; i++) {
         readers[i] = (struct reader){ .memory = filled_memory(), .gate = &gate };
-        if (pthread_create(&ids[i], NULL, reader_main, &readers[i]) != 0) {
+        if (i > 0 && pthread_create(&ids[i], NULL, reader_main, &readers[i]) != 0) {
             fprintf(stderr, "no thread\n");
             return 1;
         }
     }
     double rates[ROUNDS], best = 0;
     for (int round = 0; round < ROUNDS; round++) {
-        pthread_barrier_wait(&gate);
-        uint64_t start = pool_clock_us();
-        pthread_barrier_wait(&gate);
-        rates[round] = (double)THREAD_BYTES * threads / (double)(pool_clock_us() - start) * 1e-3;
+        rates[round] = (double)THREAD_BYTES * threads / read_round(&readers[0]) * 1e-9;
         best = rates[round] > best ? rates[round] : best;
     }
     printf("%u thread(s) read %.1f GB/s; rounds:", threads, best);
@@ -108,7 +111,8 @@ int main(int argc, char **argv)
         printf(" %.1f", rates[round]);
     printf("\n");
     for (unsigned i = 0; i < threads; i++) {
-        pthread_join(ids[i], NULL);
+        if (i > 0)
+            pthread_join(ids[i], NULL);
         free((void *)(uintptr_t)readers[i].memory);
     }
     pthread_barrier_destroy(&gate);

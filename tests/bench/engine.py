@@ -20,13 +20,16 @@ CACHE_BYTES_MAX = 256 << 20        # smaller weights may stay in a cache, and th
 Sample = collections.namedtuple("Sample", "model measure engine rate memory load")
 
 
+FIRST = []                         # put before every command
+
+
 class Failed(Exception):
     pass
 
 
 def output_of(command):
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+        done = subprocess.run(FIRST + command, capture_output=True, text=True, timeout=TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired) as why:
         raise Failed(str(why))
     if done.returncode != 0:
@@ -98,10 +101,13 @@ def memory_rate(args):
 def measure(engine, what, model):
     if what != "busy":
         return engine.measure(what, model)
+    # Real time would not let the busy process have its share. The session's priority still keeps everybody else away.
+    before, FIRST[:] = list(FIRST), []
     hog = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         return engine.measure(what, model)
     finally:
+        FIRST[:] = before
         hog.kill()
         hog.wait()
 
@@ -190,7 +196,8 @@ def show(args, samples):
 
 
 def go_first():
-    """The highest priority for this session. Not real time: a busy process must be able to take its share."""
+    """Engines run at real-time priority, and the session itself at the highest of the usual ones."""
+    FIRST[:] = ["chrt", "-r", "10"]
     try:
         os.nice(-20)
         if os.path.exists("/proc/self/autogroup"):

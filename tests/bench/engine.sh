@@ -8,7 +8,7 @@
 #   --engines LIST  some of the engines: tally and the names of the peers
 #   --keep FILE     samples are added to FILE, and the table is about all of them: figures taken in several short goes
 #   --table         measures nothing; only the table of what FILE holds
-#   --alone         at the highest priority (needs root): other work on the machine waits meanwhile
+#   --alone         at real-time priority, beside a busy process at the highest usual one (needs root); other work waits
 # PEERS=FOLDER      one folder per peer, by its name, with the programs llama-bench and llama-batched-bench (or links to them)
 #                   and perhaps llama-bench.flags and llama-batched-bench.flags, files with more arguments for them.
 #                   Without it only this engine is measured.
