@@ -17,6 +17,9 @@ enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost };
 enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal };
 enum { cudaStreamNonBlocking = 1 };
+struct CUstream_st;
+struct CUgraph_st;
+struct CUgraphExec_st;
 #define cudaError_t enum cudaError
 #define cudaStream_t struct CUstream_st *
 #define cudaGraph_t struct CUgraph_st *
