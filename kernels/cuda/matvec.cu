@@ -69,28 +69,33 @@ DEVICE struct pair_words load_pair(const uint8_t *group, uint32_t pair, uint32_t
     return w;
 }
 
-/* Four bytes of token g's row of `width` bytes, or zeros where there is no such token. */
-DEVICE uint32_t token_word(const int8_t *from, uint32_t width, uint32_t at, uint32_t tokens, uint32_t lane)
+/* Where this lane finds its words of operand B, in rows of `width` bytes per token: token g, byte 4 t. Of the last token
+ * where there is no such token, since what comes of it is not stored and a choice per load would cost as much. */
+DEVICE const uint32_t *lane_words(const int8_t *rows, uint32_t width, uint32_t tokens, uint32_t lane)
 {
-    const int8_t *word = from + (size_t)(lane / 4) * width + at + lane % 4 * 4;
-    return lane / 4 < tokens ? load_again((const uint32_t *)word) : 0;
+    return (const uint32_t *)(rows + (size_t)least(lane / 4, tokens - 1) * width) + lane % 4;
 }
 
-/* Operand B of a step of 32 columns from column `at` on. */
-DEVICE void load_tokens(uint32_t (&b)[2], const struct product *p, uint32_t at, uint32_t lane)
+/* Operand B of step `step`, of 32 columns, from a lane's words. */
+DEVICE void load_tokens(uint32_t (&b)[2], const uint32_t *words, uint32_t step)
 {
-    b[0] = token_word(p->q, p->blocks * 256, at, p->tokens, lane);
-    b[1] = token_word(p->q, p->blocks * 256, at + 16, p->tokens, lane);
+    b[0] = load_again(words + step * 8);
+    b[1] = load_again(words + step * 8 + 4);
 }
 
 /* A fragment C (rows x tokens) to (token, row). */
 DEVICE void store_sums(float *to, const int32_t (&c)[4], uint32_t tokens, uint32_t lane)
 {
-    uint32_t g = lane / 4, t = lane % 4;
-#pragma unroll
-    for (uint32_t i = 0; i < 4; i++)
-        if (2 * t + i % 2 < tokens)
-            to[(2 * t + i % 2) * PACK_ROWS + g + i / 2 * 8] = float_from_int(c[i]);
+    uint32_t token = lane % 4 * 2;
+    float *at = to + token * PACK_ROWS + lane / 4;
+    if (token < tokens) {
+        at[0] = float_from_int(c[0]);
+        at[8] = float_from_int(c[2]);
+    }
+    if (token + 1 < tokens) {
+        at[PACK_ROWS] = float_from_int(c[1]);
+        at[PACK_ROWS + 8] = float_from_int(c[3]);
+    }
 }
 
 template <enum cuda_type type>
@@ -98,6 +103,7 @@ DEVICE void multiply_blocks(const struct product *p, const struct pair_words *w,
                             float *terms, uint32_t lane)
 {
     const uint32_t floats = term_floats<type>(p->tokens);
+    const uint32_t *words = lane_words(p->q + pair * 256, p->blocks * 256, p->tokens, lane);
 #pragma unroll
     for (uint32_t half = 0; half < 2; half++) {
         if (2 * pair + half >= slabs)
@@ -106,7 +112,7 @@ DEVICE void multiply_blocks(const struct product *p, const struct pair_words *w,
         for (uint32_t j = 0; j < 4; j++) {
             uint32_t a[4], b[2];
             int32_t c[4] = { 0, 0, 0, 0 };
-            load_tokens(b, p, pair * 256 + half * PACK_COLS + j * 32, lane);
+            load_tokens(b, words, half * 4 + j);
             decode_step<type>(a, &w->slab[half], j);
             mma_k32(c, a, b);
             store_sums(terms + (half * 4 + j) * floats, c, p->tokens, lane);
@@ -125,21 +131,21 @@ template <enum cuda_type type>
 DEVICE void multiply_super(const struct product *p, const struct pair_words *w, uint32_t pair, float *terms,
                            uint32_t lane)
 {
+    const uint32_t *words = lane_words(p->q + pair * 256, p->blocks * 256, p->tokens, lane);
     int32_t s[4] = { 0, 0, 0, 0 };
 #pragma unroll
     for (uint32_t step = 0; step < 8; step++) {
         uint32_t a[4], b[2];
-        load_tokens(b, p, pair * 256 + step * 32, lane);
+        load_tokens(b, words, step);
         decode_step<type>(a, &w->slab[step / 4], step % 4);
         add_step<type>(s, a, b, &w->slab[step / 4], step % 4);
     }
     store_sums(terms, s, p->tokens, lane);
     terms += PACK_ROWS * p->tokens;
     if (pack_has_min(type)) {
+        const uint32_t *of = lane_words(p->sums + pair * CUDA_ACT_SUMS, p->blocks * CUDA_ACT_SUMS, p->tokens, lane);
         int32_t sums[4];
-        uint32_t low = token_word(p->sums, p->blocks * CUDA_ACT_SUMS, pair * CUDA_ACT_SUMS, p->tokens, lane);
-        uint32_t high = token_word(p->sums, p->blocks * CUDA_ACT_SUMS, pair * CUDA_ACT_SUMS + 16, p->tokens, lane);
-        multiply_mins(sums, w->mins, low, high);
+        multiply_mins(sums, w->mins, load_again(of), load_again(of + 4));
         store_sums(terms, sums, p->tokens, lane);
         terms += PACK_ROWS * p->tokens;
     }

@@ -3,10 +3,9 @@
 #
 #   tests/gpu/check_ptx.sh OUT [sm_90 ...]     OUT: a folder for what is compiled; unchanged sources are not compiled again
 #
-# Compiled with contraction allowed (-fmad=true), so that an operation which does not name its rounding shows in the PTX
-# as one that ptxas may fuse; with the flags of the real build for spills. Refused: flushing, approximations, operations
-# without rounding, float atomics, spilled registers; matrix kernels without the integer matrix units. Exit: 0 fine, 1
-# not, 77 no nvcc.
+# Compiled with contraction allowed and forbidden: both must give the same PTX, since every operation names its rounding.
+# Refused besides: flushing, approximations, operations without rounding, float atomics, spilled registers; matrix kernels
+# without the integer matrix units. Exit: 0 fine, 1 not, 77 no nvcc.
 set -u
 cd "$(dirname "$0")/../.."
 out=$1
@@ -19,8 +18,9 @@ failed=0
 
 complain() { echo "$1: $2"; failed=1; }
 
-check_ptx() { # NAME PTX
+check_ptx() { # NAME PTX CONTRACTED
     local bad
+    cmp -s "$2" "$3" || complain "$1" "an operation that -fmad may fuse: $(diff "$2" "$3" | grep -m 2 '^[<>]' | tr '\n' ' ')"
     bad=$(grep -nE '\.(ftz|approx)\b' "$2" | head -n 3)
     [ -z "$bad" ] || complain "$1" "flushes or approximates: $bad"
     bad=$(grep -nE '\b(add|sub|mul|mad|fma|div|sqrt|rcp|rsqrt)(\.sat)?\.f(16|32|64)\b' "$2" | head -n 3)
@@ -39,7 +39,8 @@ check_ptx() { # NAME PTX
 check_spills() { # NAME LOG
     local bad
     grep -q 'bytes spill stores' "$2" || complain "$1" "the compiler does not say what it spilled"
-    bad=$(grep -B 2 -E '[1-9][0-9]* bytes spill' "$2" | grep -oE "properties for .*|[0-9]+ bytes spill stores" | head -n 4 | tr '\n' ' ')
+    bad=$(grep -B 2 -E '[1-9][0-9]* bytes spill' "$2" | grep -oE "properties for .*|[0-9]+ bytes spill stores" |
+        head -n 4 | tr '\n' ' ')
     [ -z "$bad" ] || complain "$1" "spills: $bad"
 }
 
@@ -52,15 +53,16 @@ check_kernels() { # SOURCE ARCH
     local name="$2 ${1#kernels/cuda/}" base=$out/$2-$(basename "$1" .cu) sum
     sum=$(sum_of "$1")
     [ "$(cat "$base.sum" 2>/dev/null)" = "$sum" ] && return
-    if ! $nvcc $flags -arch="$2" -fmad=true -ptx -o "$base.ptx" "$1" > "$base.log" 2>&1 ||
-        ! $nvcc $flags -arch="$2" -fmad=false -Werror all-warnings -cubin -Xptxas -v -o "$base.cubin" "$1" > "$base.log" 2>&1; then
+    if ! $nvcc $flags -arch="$2" -fmad=true -ptx -o "$base.fused.ptx" "$1" > "$base.log" 2>&1 ||
+        ! $nvcc $flags -arch="$2" -fmad=false -Werror all-warnings -ptx -o "$base.ptx" "$1" > "$base.log" 2>&1 ||
+        ! $nvcc -arch="$2" -cubin -Xptxas -v -o "$base.cubin" "$base.ptx" > "$base.log" 2>&1; then
         complain "$name" "does not compile:"
         grep -E 'error|warning' "$base.log" | head -n 5
         return
     fi
     local before=$failed
     failed=0
-    check_ptx "$name" "$base.ptx"
+    check_ptx "$name" "$base.ptx" "$base.fused.ptx"
     check_spills "$name" "$base.log"
     [ $failed -eq 0 ] && echo "$sum" > "$base.sum"
     failed=$((failed | before))
