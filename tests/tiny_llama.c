@@ -71,8 +71,8 @@ static void fill_bf16(uint8_t *out, size_t count, float scale, struct rng *r)
     }
 }
 
-/* Any quantised type: random codes and integer scales, and a d that brings the values to about `scale`; m takes the mean of
- * the codes away again. */
+/* Any quantised type: random codes and integer scales, and a d that brings the values to about `scale`; m takes the mean
+ * of the codes away again. */
 static void fill_blocks(uint8_t *out, const struct block_format *f, size_t blocks, float scale, struct rng *r)
 {
     float reach = f->type == TENSOR_IQ4_NL || f->type == TENSOR_IQ4_XS ? 127.0f : (float)(1u << (f->bits - 1));

@@ -21,7 +21,8 @@ except ImportError:
 TYPES = "Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 IQ4_NL MXFP4 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_XS".split()
 FLOATS = "F16 BF16 F32".split()
 # Where the fp16 scales lie in a stored block.
-SCALES = {"Q2_K": (80, 82), "Q3_K": (108,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,), "Q4_1": (0, 2), "Q5_1": (0, 2), "MXFP4": ()}
+SCALES = {"Q2_K": (80, 82), "Q3_K": (108,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,), "Q4_1": (0, 2),
+          "Q5_1": (0, 2), "MXFP4": ()}
 
 
 def size(name):
@@ -55,7 +56,8 @@ def check(program, seed, count):
         n = count if name in TYPES else count * 64
         blocks = random_blocks(np.random.default_rng(seed), name, n) if name in TYPES else \
             np.random.default_rng(seed).integers(0, 256, (n, size(name)[1]), dtype=np.uint8)
-        out = subprocess.run([program, str(int(gguf.GGMLQuantizationType[name]))], input=blocks.tobytes(), stdout=subprocess.PIPE, check=True)
+        command = [program, str(int(gguf.GGMLQuantizationType[name]))]
+        out = subprocess.run(command, input=blocks.tobytes(), stdout=subprocess.PIPE, check=True)
         ours, right = np.frombuffer(out.stdout, "<f4"), reference(name, blocks)
         same = len(ours) == len(right) and (ours == right) | (np.isnan(ours) & np.isnan(right))
         bad = np.flatnonzero(~np.asarray(same)) if len(ours) == len(right) else np.array([0])
@@ -70,7 +72,7 @@ def check(program, seed, count):
 def write(path):
     rng = np.random.default_rng(1)
     with open(path, "w") as f:
-        f.write("# NV1 3.1, 4.4: stored blocks and their values, as the gguf package reads them; written by tests/accuracy/check_blocks.py\n")
+        f.write("# NV1 3.1, 4.4: stored blocks and their values, as the gguf package reads them\n")
         for name in TYPES:
             blocks = random_blocks(rng, name, 512)[:3]
             blocks[2] = 255

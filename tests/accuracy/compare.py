@@ -16,7 +16,8 @@ import numpy as np
 from forward64 import Inexact, Model, bootstrap, by_type, divergence, surprise, to_fp16, to_int
 from study import cut, real
 
-LIKE_LLAMA_CPP = Inexact(act=by_type(lambda x: to_int(x, 256), lambda x: to_int(x, 32, 127, True)), q=to_fp16, k=to_fp16, v=to_fp16)
+LIKE_LLAMA_CPP = Inexact(act=by_type(lambda x: to_int(x, 256), lambda x: to_int(x, 32, 127, True)),
+                         q=to_fp16, k=to_fp16, v=to_fp16)
 
 
 def perplexity(logits, sequences):
@@ -37,7 +38,8 @@ def main():
     sequences = cut(a.tokens, first.vocab, a.length, a.sequences)
     kl = lambda right, other: np.concatenate([divergence(r, o) for r, o in zip(right, other)])
     whole = [first.forward(ids) for ids in sequences] if a.original else None
-    print("| file | ours | peer | ours - peer | 95 % | perplexity float64 / ours / peer |" + (" weights | with ours | with peer |" if whole else ""))
+    print("| file | ours | peer | ours - peer | 95 % | perplexity float64 / ours / peer |" +
+          (" weights | with ours | with peer |" if whole else ""))
     print("|---" * (9 if whole else 6) + "|")
     for path in a.models:
         m = Model(path)

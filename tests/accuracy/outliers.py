@@ -36,10 +36,10 @@ def scale(w, layers, heads, kv_heads, head_dim, factor, share, rng):
         for kv in range(kv_heads):
             loud = kv * head_dim + pick(rng, head_dim, share)
             w[at + "attn_v.weight"][loud] *= factor
-            pair = kv * head_dim + 2 * pick(rng, head_dim // 2, share)       # both of a rotating pair, or it would not commute
+            pair = kv * head_dim + 2 * pick(rng, head_dim // 2, share)       # both of a rotating pair
             w[at + "attn_k.weight"][[pair, pair + 1]] *= factor
             for h in range(kv * per, (kv + 1) * per):
-                here = (h - kv) * head_dim if kv == 0 else h * head_dim - kv * head_dim
+                here = (h - kv) * head_dim
                 w[at + "attn_output.weight"][:, loud + here] /= factor
                 w[at + "attn_q.weight"][[pair + here, pair + 1 + here]] /= factor
 

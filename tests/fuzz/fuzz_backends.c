@@ -1,8 +1,9 @@
-/* fuzz_backends.c - does any backend ever differ from the law? Bytes choose an operation, its shape and its values; every
- * backend of this machine must give the bytes of ops_ref (NV1 13).
+/* fuzz_backends.c - does any backend ever differ from the law? Bytes choose an operation, its shape and its values;
+ * every backend of this machine must give the bytes of ops_ref (NV1 13).
  *
- * The first bytes are the case and a seed; a seeded generator fills the inputs (ordinary, wide, subnormal, any bits) and the
- * rest of the bytes are patches (place, bits) into them, so that a fuzzer can steer single values while matrices stay large.
+ * The first bytes are the case and a seed; a seeded generator fills the inputs (ordinary, wide, subnormal, any bits)
+ * and the rest of the bytes are patches (place, bits) into them, so that a fuzzer can steer single values while matrices
+ * stay large.
  *
  * NaN equals NaN: NV1 11 makes a position with one fail, whatever its payload. Everything else is memcmp.
  */
@@ -46,7 +47,7 @@ static void patch(struct input *in, void *values, uint32_t count, uint32_t unit)
     }
 }
 
-/* Where a formula of NV1 changes: 2^-100 and its neighbour, -126, 127, -88, zero, the least and the greatest, no numbers. */
+/* Where a formula of NV1 changes: 2^-100 and its neighbour, -126, 127, -88, zero, the least, the greatest, no numbers. */
 static const uint32_t BORDERS[] = { 0x0d800000, 0x0d7fffff, 0xc2fc0000, 0xc2fc0001, 0x42fe0000, 0xc2b00000,
                                     0xc2b00001, 0x80000000, 0x00000001, 0x007fffff, 0x00800000, 0x7f7fffff,
                                     0x7f800000, 0xff800000, 0x7fc00000, 0x3f800000 };
@@ -171,8 +172,8 @@ static void pack_in_parts(const struct ops *ops, struct input *in, const struct 
 }
 
 /* Products of all rows, in one or two ranges. */
-static void multiply(const struct ops *ops, uint32_t middle, const struct matrix *w, const struct acts *x, const float *fx,
-                     uint32_t n, float *y, size_t stride)
+static void multiply(const struct ops *ops, uint32_t middle, const struct matrix *w, const struct acts *x,
+                     const float *fx, uint32_t n, float *y, size_t stride)
 {
     uint32_t ends[3] = { 0, middle < w->rows ? middle : w->rows, w->rows };
     for (int i = 0; i < 2; i++)

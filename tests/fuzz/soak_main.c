@@ -1,7 +1,7 @@
 /* soak_main.c - runs one fuzz target on random bytes for a while, without libFuzzer.
  *
- * Usage: soak_x [SEED [SECONDS]]      says how many inputs it tried; a crash is the only failure, and the line before it is
- * the input in hexadecimal if SOAK_SHOW is set.
+ * Usage: soak_x [SEED [SECONDS]]      says how many inputs it tried; a crash is the only failure, and the line before it
+ * is the input in hexadecimal if SOAK_SHOW is set.
  */
 #include <stdio.h>
 #include <stdlib.h>

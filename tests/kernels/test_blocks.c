@@ -70,8 +70,8 @@ static bool next_golden(FILE *f, struct golden *g)
     return false;
 }
 
-/* The product of the block and activations that are 1 at i and 0 elsewhere, by the law of NV1 4.1: its two float steps are
- * then those of 4.4. */
+/* The product of the block and activations that are 1 at i and 0 elsewhere, by the law of NV1 4.1: its two float steps
+ * are then those of 4.4. */
 static void assert_product_finds(const struct golden *g, uint32_t i)
 {
     int8_t q[ACT_BLOCK] = { 0 };

@@ -87,7 +87,7 @@ static void check_quantize(const struct ops *ops, struct rng *r)
         }
 }
 
-/* NV1 3.2 and 7.3 change their formula at 2^-100: the greatest value just below it, on it, and on either side of its double. */
+/* NV1 3.2 and 7.3 change their formula at 2^-100: the greatest value just below it, on it, and about its double. */
 static const uint32_t BORDERS[] = { 0x0d7fffff, 0x0d800000, 0x0d800001, 0x0dffffff, 0x0e000000 };
 
 static void check_quantize_at_the_border(const struct ops *ops, struct rng *r)
