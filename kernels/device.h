@@ -58,9 +58,10 @@ struct device_ops {
     void (*head_bytes)(const struct device *d, uint32_t wanted, uint8_t *out);
 };
 
-/* Finds the device by name (NULL: the best CPU backend of this machine), checks it, and loads the model onto it.
- * `threads` compute threads for a CPU, the caller's included. ERR_NOT_FOUND no such device here; ERR_UNSUPPORTED a model
- * outside NV1 12; ERR_DEVICE it does not compute what NV1 says, or is lost; ERR_MEMORY. */
+/* Finds the device by name (NULL: the best CPU backend of this machine; "cuda", "cuda:1": a GPU, if built with TM_CUDA), checks
+ * it, and loads the model onto it. `threads` compute threads for a CPU, the caller's included; for a GPU they pack weights.
+ * ERR_NOT_FOUND no such device here; ERR_UNSUPPORTED a model outside NV1 12; ERR_DEVICE it does not compute what NV1 says, or is
+ * lost; ERR_MEMORY. */
 enum err device_open(const struct model *model, const char *name, uint32_t threads, const struct device_shape *shape,
                      struct device **out, struct fault *why) MUST_CHECK;
 /* Bytes of host memory that device_open() would reserve; 0: no such device here. */

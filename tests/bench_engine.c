@@ -1,7 +1,7 @@
 /* bench_engine.c - how many tokens per second? Not a test.
  *
  *     bench_engine [--backend NAME] [--threads N] [--prompt N] [--answer N] [--jobs N]
- *                  [MODEL.gguf | --random 7m | --random 1b]
+ *                  [MODEL.gguf | --random 7m | --random 1b | --random 8b]
  *
  * Prints prefill (a prompt of 512 tokens, or N) and decode (64 tokens, or N) for 1 and 8 jobs at once, or for N. All
  * prompts are read before the first job goes on to its second token, so the two figures do not mix.
@@ -18,7 +18,7 @@
 #include "kernels/pool_posix.h"
 #include "tests/gguf_writer.h"
 
-enum { JOBS_MAX = 64, JOBS_USUAL = 8, ANSWER_MAX = 1024, ANSWER_USUAL = 64, PROMPT_MAX = 512,
+enum { JOBS_MAX = 64, JOBS_USUAL = 8, ANSWER_MAX = 1024, ANSWER_USUAL = 64, PROMPT_MAX = 2048, PROMPT_USUAL = 512,
        PAGE_TOKENS = 256 };   /* a job takes whole pages */
 
 struct bench {
@@ -79,6 +79,10 @@ static struct bytes random_model(const char *size)
         spec.layers = 22, spec.dim = 2048, spec.heads = 32, spec.kv_heads = 4, spec.ffn_dim = 5632;
         spec.vocab = 32000, spec.context = 2048, spec.tied = false;
     }
+    if (strcmp(size, "8b") == 0) {
+        spec.layers = 32, spec.dim = 4096, spec.heads = 32, spec.kv_heads = 8, spec.head_dim = 128, spec.ffn_dim = 14336;
+        spec.vocab = 128256, spec.context = 8192, spec.tied = false;
+    }
     return tiny_llama_write(&spec);
 }
 
@@ -86,7 +90,7 @@ int main(int argc, char **argv)
 {
     struct engine_options o = { .threads = 1 };
     const char *random = "7m", *path = NULL;
-    uint32_t prompt_len = PROMPT_MAX, answer_len = ANSWER_USUAL, jobs = 0;
+    uint32_t prompt_len = PROMPT_USUAL, answer_len = ANSWER_USUAL, jobs = 0;
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--backend") == 0)

@@ -12,6 +12,17 @@ if(TM_NVCC AND NOT TM_SANITIZE)
   set_tests_properties(check_ptx PROPERTIES LABELS check TIMEOUT 1200 SKIP_RETURN_CODE 77)
 endif()
 
+# With the real kernels in the library (TM_CUDA) the whole-model test runs on the GPU; tests/gpu.sh builds this.
+if(TM_CUDA)
+  find_package(CUDAToolkit REQUIRED)
+  add_executable(gpu_device gpu/test_cuda_device.c gpu/silicon_runtime.c)
+  target_compile_definitions(gpu_device PRIVATE TM_ON_SILICON)
+  target_include_directories(gpu_device SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+  target_link_libraries(gpu_device PRIVATE tm_test_gguf tm_kernels tm_options PkgConfig::CMOCKA CUDA::cudart_static)
+  target_link_options(gpu_device PRIVATE -Wl,--wrap=cudaGraphLaunch)
+  return()
+endif()
+
 include(CheckLanguage)
 check_language(CXX)
 if(NOT CMAKE_CXX_COMPILER OR TM_SANITIZE MATCHES "thread")

@@ -1,11 +1,12 @@
 #!/bin/sh
 # gpu.sh - is NV1 on this machine's GPU the same, byte for byte, as the scalar reference?
 #
-#   tests/gpu.sh [--build]     --build: only compile (no GPU needed); the program can then be carried elsewhere
+#   tests/gpu.sh [--build]     --build: only compile (no GPU needed); the programs can then be carried elsewhere
 #
 # First what the compiler made of the kernels is checked for every architecture (tests/gpu/check_ptx.sh); then the tests that
 # the emulated device runs in every build run on the GPU (tests/gpu/emu_silicon.cu), under compute-sanitizer too where there is
-# one, and nv1_cuda_check tries every input of every function and measures.
+# one, and nv1_cuda_check tries every input of every function and measures. Then whole models: the "cuda" device against the
+# scalar one, token by token (gpu_device), and last the figures (tests/gpu/bench.sh, whose header names its settings).
 #
 # TM_GPU_ARCH (default sm_90) chooses the architecture of the programs, TM_GPU_ARCHES those that are checked. Exit: 0 equal,
 # 1 a difference, 2 no GPU or no compiler.
@@ -54,6 +55,9 @@ if [ -n "$nvcc" ]; then
         "$nvcc" -arch="$arch" -o "$out/$test" "$out/$test.o" $device "$out/host/tests/libtm_cuda_pack.a" \
             "$out/host/kernels/libtm_kernels.a" "$out/host/crypto/libtm_base.a" -lcmocka -lpthread -lm
     done
+    "$nvcc" -std=c++17 -O3 -arch="$arch" -o "$out/bench_bandwidth" tests/gpu/bench_bandwidth.cu
+    cmake -B "$out/cuda" -DCMAKE_BUILD_TYPE=Release -DTM_CUDA=ON -DTM_CUDA_ARCHS="${arch#sm_}" > /dev/null
+    cmake --build "$out/cuda" -j "$(nproc)" --target gpu_device bench_engine > /dev/null
 elif [ ! -x "$program" ]; then
     echo "no CUDA compiler (nvcc) and no $program built elsewhere" >&2
     exit 2
@@ -67,4 +71,9 @@ for test in $kernel_tests; do
         done
     fi
 done
-exec "$program"
+"$program"
+"$out/cuda/tests/gpu_device"
+if command -v compute-sanitizer > /dev/null; then
+    compute-sanitizer --tool memcheck --error-exitcode 1 "$out/cuda/tests/gpu_device"
+fi
+exec tests/gpu/bench.sh "$out/cuda" "$out/bench_bandwidth"
