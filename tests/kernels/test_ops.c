@@ -518,11 +518,24 @@ static void wrong_add(float *x, const float *y, uint32_t n)
     x[n / 2] = float_from_bits(float_bits(x[n / 2]) ^ 1);
 }
 
+/* Products are done by other code when there are many tokens: an error there alone must be caught too. */
+static void wrong_batch(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
+                        size_t stride)
+{
+    ops_ref.matmul(w, x, n, begin, end, y, stride);
+    if (n > 8 && w->type == TENSOR_Q6_K)
+        y[7 * stride + begin] = float_from_bits(float_bits(y[7 * stride + begin]) ^ 1);
+}
+
 static void the_self_test_notices_one_bit(void **state)
 {
     (void)state;
     struct ops broken = ops_ref;
     broken.add = wrong_add;
+    assert_err(backend_self_test(&broken), ERR_DEVICE);
+    broken = ops_ref;
+    assert_ok(backend_self_test(&broken));
+    broken.matmul = wrong_batch;
     assert_err(backend_self_test(&broken), ERR_DEVICE);
 }
 
