@@ -75,6 +75,7 @@ list(FILTER TM_CUDA_HOST_SOURCES EXCLUDE REGEX selftest)
 add_library(tm_cuda_host STATIC ${TM_CUDA_HOST_SOURCES} gpu/emu_runtime.c)
 target_include_directories(tm_cuda_host BEFORE PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/gpu/runtime)
 target_link_libraries(tm_cuda_host PUBLIC tm_cuda_emulated tm_cuda_pack tm_kernels tm_options)
-tm_test(NAME test_cuda_device SOURCES gpu/test_cuda_device.c ${CMAKE_SOURCE_DIR}/kernels/cuda/selftest_cuda.c
-        LINK tm_cuda_host tm_test_gguf)
-tm_test(NAME torture_cuda_device SOURCES gpu/torture_cuda_device.c LINK tm_cuda_host tm_test_gguf)
+tm_test(NAME test_cuda_device SOURCES gpu/test_cuda_device.c gpu/short_selftest.c LINK tm_cuda_host tm_test_gguf)
+tm_test(NAME torture_cuda_device SOURCES gpu/torture_cuda_device.c gpu/short_selftest.c LINK tm_cuda_host tm_test_gguf)
+tm_test(NAME test_cuda_selftest SOURCES gpu/test_cuda_selftest.c ${CMAKE_SOURCE_DIR}/kernels/cuda/selftest_cuda.c
+        LINK tm_cuda_host)

@@ -2,6 +2,7 @@
  * tokens and head bytes of the scalar device. */
 #include "tests/test.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,6 +188,103 @@ static void a_long_answer_crosses_chunks(void **state)
     pair_close(&p);
 }
 
+/* --- rows that fail (NV1 11) ------------------------------------------------------------------------------------------------ */
+
+static const struct tiny_llama FLOATS = { .layers = 1, .dim = 40, .heads = 2, .kv_heads = 1, .head_dim = 20, .ffn_dim = 48,
+                                          .vocab = 40, .context = 640, .rope_base = 10000.0f, .rope_factor = 1.0f,
+                                          .rms_eps = 1e-5f, .type = TENSOR_F32, .embd_type = TENSOR_F32, .seed = 32 };
+
+/* The model's file is the test's own memory. */
+static void poke(const struct tensor *t, uint32_t row, float x)
+{
+    memcpy((uint8_t *)(uintptr_t)t->data + row * tensor_row_bytes(t), &x, sizeof x);
+}
+
+static void a_row_fails_alone(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct row rows[] = { { .slot = 0, .token = 1, .want = true }, { .slot = 1, .token = 5, .want = true },
+                          { .slot = 1, .position = 1, .token = 2, .want = true }, { .slot = 2, .token = 3, .want = true } };
+    uint8_t got[40 * 4], right[40 * 4];
+    pair_open(&p, &FLOATS);
+    poke(&p.model.token_embd, 5, NAN);
+    for (uint32_t n = 3; n <= ARRAY_COUNT(rows); n++) {
+        assert_ok(device_forward(p.gpu, rows, n));
+        assert_ok(device_forward(p.cpu, rows, n));
+        for (uint32_t i = 0; i < n; i++) {
+            assert_int_equal(device_row_failed(p.cpu, i), i == 1);
+            assert_int_equal(device_row_failed(p.gpu, i), i == 1);
+            device_head_bytes(p.gpu, i, got);
+            device_head_bytes(p.cpu, i, right);
+            if (rows[i].slot != 1)
+                assert_memory_equal(got, right, sizeof got);
+        }
+    }
+    pair_close(&p);
+}
+
+static void logits_that_are_no_numbers_are_an_error_of_the_pick(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct fault why = { "" };
+    struct row row = { .token = 1, .want = true };
+    const struct sampler_params params[2] = { { .top_p_micro = 1000000 },
+                                              { .temperature_micro = 1000000, .top_k = 3, .top_p_micro = 500000 } };
+    model_open_tiny(&p, &FLOATS);
+    poke(&p.model.output, 7, INFINITY);
+    assert_ok(device_cuda_open(&p.model, "cuda", 1, &SHAPE, &p.gpu, &why));
+    assert_ok(device_open(&p.model, "scalar", 1, &SHAPE, &p.cpu, &why));
+    assert_ok(device_reserve(p.gpu, 0, 1));
+    assert_ok(device_reserve(p.cpu, 0, 1));
+    assert_ok(device_forward(p.gpu, &row, 1));
+    assert_ok(device_forward(p.cpu, &row, 1));
+    for (size_t i = 0; i < ARRAY_COUNT(params); i++) {
+        struct pick mine = { .position = 1, .params = &params[i] }, law = mine;
+        assert_ok(device_pick(p.gpu, &mine, 1));
+        assert_ok(device_pick(p.cpu, &law, 1));
+        assert_int_equal(law.error, ERR_NUMERIC);
+        assert_int_equal(mine.error, ERR_NUMERIC);
+    }
+    pair_close(&p);
+}
+
+/* --- the file's pages -------------------------------------------------------------------------------------------------------- */
+
+static uint64_t released;
+static const uint8_t *embedding;
+
+static void count_release(const void *stored, size_t bytes)
+{
+    assert_ptr_not_equal(stored, embedding);
+    released += bytes;
+}
+
+/* Every matrix is given back once, but for the embedding, rows of which are read again. */
+static void stored_weights_are_given_back(void **state)
+{
+    (void)state;
+    for (uint32_t tied = 0; tied < 2; tied++) {
+        struct tiny_llama spec = FLOATS;
+        struct pair p;
+        uint64_t matrices = 0;
+        spec.tied = tied;
+        model_open_tiny(&p, &spec);
+        const struct model_layer *l = &p.model.layers[0];
+        const struct tensor *all[] = { &l->attn_q, &l->attn_k, &l->attn_v, &l->attn_output, &l->ffn_gate, &l->ffn_up, &l->ffn_down };
+        for (size_t i = 0; i < ARRAY_COUNT(all); i++)
+            matrices += all[i]->bytes;
+        matrices += tied ? 0 : p.model.output.bytes;
+        p.model.release = count_release;
+        embedding = p.model.token_embd.data;
+        released = 0;
+        assert_ok(device_cuda_open(&p.model, "cuda", 1, &SHAPE, &p.gpu, NULL));
+        assert_true(released == matrices);
+        pair_close(&p);
+    }
+}
+
 #if !defined(TM_ON_SILICON)              /* a real GPU neither goes away nor shrinks on request */
 static void names_and_memory(void **state)
 {
@@ -205,7 +303,7 @@ static void names_and_memory(void **state)
     emu_runtime_devices(0);
     assert_int_equal(device_cuda_open(&p.model, "cuda", 1, &SHAPE, &d, &why), ERR_NOT_FOUND);
     emu_runtime_devices(2);
-    emu_runtime_memory((2 << 20) + 300000);
+    emu_runtime_memory(300000);
     assert_int_equal(device_cuda_open(&p.model, "cuda", 1, &SHAPE, &d, &why), ERR_MEMORY);
     assert_non_null(strstr(why.text, "bytes wanted"));
     assert_int_equal(emu_runtime_held(), 0);
@@ -225,6 +323,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_gpu_says_what_the_law_says),
         cmocka_unit_test(a_long_answer_crosses_chunks),
+        cmocka_unit_test(a_row_fails_alone),
+        cmocka_unit_test(logits_that_are_no_numbers_are_an_error_of_the_pick),
+        cmocka_unit_test(stored_weights_are_given_back),
 #if !defined(TM_ON_SILICON)
         cmocka_unit_test(names_and_memory),
 #endif

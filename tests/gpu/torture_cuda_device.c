@@ -1,35 +1,14 @@
 /* torture_cuda_device.c - a GPU device comes through the failure of any call of the CUDA runtime: a named error, nothing held,
- * no kernel run on what never arrived. Its self-test is replaced by a short one, since that makes most of the calls. */
+ * no kernel run on what never arrived. */
 #include "tests/test.h"
 
 #include "kernels/cuda/device_cuda.h"
-#include "kernels/cuda/memory_cuda.h"
-#include "kernels/cuda/selftest_cuda.h"
 #include "kernels/model.h"
 #include "tests/gguf_writer.h"
 #include "tests/gpu/emu.h"
 #include "tests/gpu/emu_runtime.h"
-#include "tests/gpu/runtime/cuda_runtime_api.h"
 
 static const struct device_shape SHAPE = { .rows_max = 12, .slots = 2, .pages = 4, .pages_per_slot = 3 };
-
-enum err selftest_init(struct selftest *t, struct fault *why)
-{
-    struct memory_wish wish = { MEMORY_DEVICE, 256, &t->device };
-    return memory_take(&wish, 1, "self-test", why);
-}
-
-void selftest_fini(struct selftest *t)
-{
-    struct memory_wish wish = { MEMORY_DEVICE, 256, &t->device };
-    memory_give(&wish, 1);
-}
-
-enum err selftest_run(struct selftest *t, struct CUstream_st *stream)
-{
-    bool fine = cudaMemsetAsync(t->device, 0, 256, stream) == cudaSuccess && cudaStreamSynchronize(stream) == cudaSuccess;
-    return fine ? OK : ERR_DEVICE;
-}
 
 /* One conversation in which the n-th call of the runtime fails; true if it was reached. */
 static bool converse_until(const struct model *model, uint64_t call, bool for_good)
