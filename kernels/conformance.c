@@ -147,8 +147,8 @@ static void random_blocks(struct rng *r, const struct block_format *f, uint8_t *
     }
 }
 
-/* Backends multiply a batch by other code than a few tokens. A row of a batch is computed as if it were alone, so the same
- * tokens, repeated, must give the same bytes; no digest of its own is needed for that. */
+/* Backends multiply a batch by other code than a few tokens. A row of a batch is computed as if it were alone, so the
+ * same tokens, repeated, must give the same bytes; no digest of its own is needed for that. */
 static bool same_in_a_batch(const struct ops *ops, const struct matrix *w, const struct acts *few, const float *y)
 {
     enum { TIMES = 6 };

@@ -1,10 +1,11 @@
-/* gemm_amx.c - a batch with tiles: activations (signed) are the left matrix, a panel's quads the right one, for a quad is
- * just a row of it.
+/* gemm_amx.c - a batch with tiles: activations (signed) are the left matrix, a panel's quads the right one, for a quad
+ * is just a row of it.
  *
- * 32-block types take one instruction of 32 columns per block, token tile and group. In 256-block types the integer scales
- * would cost more than the products, so they are multiplied into the weights when a panel is made: weight * scale is at
- * most 4096 in magnitude, hence 128 * high + low with two signed bytes, and S = 128 * (high . q) + low . q. Both sums are
- * below 2^23, S below 2^31 (NV1 4.1); nothing is left to be done but one step per 256 columns. Q2_K and Q3_K need one byte.
+ * 32-block types take one instruction of 32 columns per block, token tile and group. In 256-block types the integer
+ * scales would cost more than the products, so they are multiplied into the weights when a panel is made: weight *
+ * scale is at most 4096 in magnitude, hence 128 * high + low with two signed bytes, and S = 128 * (high . q) + low .
+ * q. Both sums are below 2^23, S below 2^31 (NV1 4.1); nothing is left to be done but one step per 256 columns. Q2_K
+ * and Q3_K need one byte.
  */
 #include "kernels/gemm_amx.h"
 
@@ -50,11 +51,13 @@ struct results {
     _Alignas(64) float y[BATCH][GROUPS][GROUP];
 };
 
-/* --- weights ------------------------------------------------------------------------------------------------------- */
+/* --- weights ---------------------------------------------------------------------------------------------------- */
 
-static void planes_of_run(const struct panel *p, uint32_t first, uint32_t n, __m512i scale, int32_t bias, struct planes *out)
+static void planes_of_run(const struct panel *p, uint32_t first, uint32_t n, __m512i scale, int32_t bias,
+                          struct planes *out)
 {
-    const __m512i byte = _mm512_set1_epi16(0xff), low = _mm512_set1_epi16(127), minus = _mm512_set1_epi16((int16_t)bias);
+    const __m512i byte = _mm512_set1_epi16(0xff), low = _mm512_set1_epi16(127);
+    const __m512i minus = _mm512_set1_epi16((int16_t)bias);
     for (uint32_t q = first; q < first + n; q++) {
         __m512i code = _mm512_load_si512(p->quads[q]);
         __m512i even = _mm512_mullo_epi16(_mm512_sub_epi16(_mm512_and_si512(code, byte), minus), scale);
@@ -80,7 +83,7 @@ static void weights_fill(enum tensor_type type, const struct panel_kind *kind, c
     }
 }
 
-/* --- tokens -------------------------------------------------------------------------------------------------------- */
+/* --- tokens ----------------------------------------------------------------------------------------------------- */
 
 static void token_tile_init(struct token_tile *x, const struct acts *acts, size_t token, uint32_t count, uint32_t block,
                             const struct panel_kind *kind)
@@ -105,10 +108,11 @@ static void token_tile_init(struct token_tile *x, const struct acts *acts, size_
     }
 }
 
-/* --- products ------------------------------------------------------------------------------------------------------ */
+/* --- products --------------------------------------------------------------------------------------------------- */
 
 /* Block b of 32 columns. */
-static void multiply_block(const struct weights *w, uint32_t groups, uint32_t b, const struct token_tile *x, struct sums *out)
+static void multiply_block(const struct weights *w, uint32_t groups, uint32_t b, const struct token_tile *x,
+                           struct sums *out)
 {
     TILE_ZERO(0);
     TILE_LOAD(4, x->q + b * RUN_COLS, x->stride);
@@ -163,9 +167,10 @@ static void multiply_planes(const struct weights *w, uint32_t groups, const stru
     TILE_STORE(3, out->s[1][1], TILE_BYTES);
 }
 
-/* --- what follows -------------------------------------------------------------------------------------------------- */
+/* --- what follows ----------------------------------------------------------------------------------------------- */
 
-ALWAYS_INLINE void fold_blocks(enum fold f, const struct weights *w, uint32_t groups, uint32_t n, const struct token_tile *x,
+ALWAYS_INLINE void fold_blocks(enum fold f, const struct weights *w, uint32_t groups, uint32_t n,
+                               const struct token_tile *x,
                                float (*y)[GROUPS][GROUP])
 {
     struct sums sums;
@@ -218,7 +223,7 @@ static void fold_tokens(enum fold f, const struct weights *w, uint32_t groups, u
     ENSURE(false);
 }
 
-/* --- all of it ----------------------------------------------------------------------------------------------------- */
+/* --- all of it -------------------------------------------------------------------------------------------------- */
 
 /* One or two groups from row on, n tokens from `token` on. */
 static void multiply_groups(const struct matrix *m, const struct acts *acts, size_t token, uint32_t n, uint32_t row,

@@ -1,11 +1,12 @@
 /* gemm_avx512.c - many tokens: bound by how many vpdpbusd the processor does.
  *
- * For two groups of 16 rows: cell after cell is taken apart into two panels in the first-level cache, and all tokens pass
- * over them, up to six at a time. Then twelve integer sums and their twelve float (or scaled) sums fit into registers, a
- * weight vector is loaded once for six products and an input once for two, and the twelve independent chains hide the
- * latency of the instruction. The float results wait in `struct results` between cells: blocks come strictly ascending.
+ * For two groups of 16 rows: cell after cell is taken apart into two panels in the first-level cache, and all tokens
+ * pass over them, up to six at a time. Then twelve integer sums and their twelve float (or scaled) sums fit into
+ * registers, a weight vector is loaded once for six products and an input once for two, and the twelve independent
+ * chains hide the latency of the instruction. The float results wait in `struct results` between cells: blocks come
+ * strictly ascending.
  *
- *     products per cell, two groups and six tokens: 768;  besides, per product: 1/6 + 1/12 loads, and the fold of panel_avx512.h
+ * Two groups and six tokens are 768 products per cell; what comes on top per integer sum stands in panel_avx512.h.
  */
 #include "kernels/matmul_avx512.h"
 
@@ -37,7 +38,7 @@ ALWAYS_INLINE uint32_t step(enum fold f)
     return f == FOLD_WORDS_MIN || f == FOLD_LONGS_16 ? 4 : 8;
 }
 
-/* --- the inner loop -------------------------------------------------------------------------------------------------- */
+/* --- the inner loop --------------------------------------------------------------------------------------------- */
 
 ALWAYS_INLINE __m512i four_inputs(const int8_t *q)
 {
@@ -136,7 +137,8 @@ ALWAYS_INLINE void cell_of_runs(enum fold f, const struct panel *w, uint32_t gro
             for (uint32_t t = 0; t < count; t++)
                 UNROLL
                 for (uint32_t g = 0; g < groups; g++)
-                    s[g][t] = scaled(f, s[g][t], sum[g][t], w[g].scales[step(f) == 4 && f == FOLD_WORDS_MIN ? r / 2 : r]);
+                    s[g][t] = scaled(f, s[g][t], sum[g][t],
+                                     w[g].scales[step(f) == 4 && f == FOLD_WORDS_MIN ? r / 2 : r]);
         }
     UNROLL
     for (uint32_t t = 0; t < count; t++)
@@ -147,7 +149,7 @@ ALWAYS_INLINE void cell_of_runs(enum fold f, const struct panel *w, uint32_t gro
         }
 }
 
-/* --- all tokens over two panels -------------------------------------------------------------------------------------- */
+/* --- all tokens over two panels --------------------------------------------------------------------------------- */
 
 struct pass {
     const struct acts *x;
@@ -178,7 +180,8 @@ ALWAYS_INLINE void some_tokens(enum fold f, const struct pass *p, const struct p
 }
 
 /* Six tokens at a time, or so many fewer that the last are not left alone: 8 are 4 + 4, 32 are 2 x 6 + 4 x 5. */
-ALWAYS_INLINE void all_tokens(enum fold f, const struct pass *p, const struct panel *w, uint32_t groups, struct results *r)
+ALWAYS_INLINE void all_tokens(enum fold f, const struct pass *p, const struct panel *w, uint32_t groups,
+                              struct results *r)
 {
     uint32_t parts = (p->tokens + AT_ONCE - 1) / AT_ONCE;
     for (uint32_t t = 0, count; t < p->tokens; t += count, parts--) {

@@ -38,9 +38,10 @@ ALWAYS_INLINE const int16_t *sums_of(const struct inputs *x, uint32_t t) { retur
 
 ALWAYS_INLINE __m512 input_scale(const struct inputs *x, uint32_t t) { return _mm512_set1_ps(x->d[t * x->blocks]); }
 
-/* What a sum over run r begins with, so that the bias of the weight bytes is gone at its end. `halves` has the bits of the
- * 16-column halves of the run that are summed. */
-ALWAYS_INLINE __m512i without_bias(enum tensor_type type, const struct inputs *x, uint32_t t, uint32_t r, uint32_t halves)
+/* What a sum over run r begins with, so that the bias of the weight bytes is gone at its end. `halves` has the bits of
+ * the 16-column halves of the run that are summed. */
+ALWAYS_INLINE __m512i without_bias(enum tensor_type type, const struct inputs *x, uint32_t t, uint32_t r,
+                                   uint32_t halves)
 {
     uint16_t minus = (uint16_t)-packed_type(type).bias;
     if (minus == 0)
@@ -56,10 +57,10 @@ ALWAYS_INLINE void prefetch(const uint8_t *p, uint32_t vectors)
         _mm_prefetch((const char *)p + PREFETCH_BYTES + i * VECTOR, _MM_HINT_T0);
 }
 
-/* --- a cell of blocks of 32 ----------------------------------------------------------------------------------------- */
+/* --- a cell of blocks of 32 ------------------------------------------------------------------------------------- */
 
-ALWAYS_INLINE void dot_blocks(enum tensor_type type, const uint8_t *cell, uint32_t n, const struct inputs *x, uint32_t count,
-                              __m512 *y)
+ALWAYS_INLINE void dot_blocks(enum tensor_type type, const uint8_t *cell, uint32_t n, const struct inputs *x,
+                              uint32_t count, __m512 *y)
 {
     const struct packed_type p = packed_type(type);
     const uint8_t *codes = cell + packed_codes_at(type, n);
@@ -89,11 +90,11 @@ ALWAYS_INLINE void dot_blocks(enum tensor_type type, const uint8_t *cell, uint32
     }
 }
 
-/* --- a cell that is one block of 256 -------------------------------------------------------------------------------- */
+/* --- a cell that is one block of 256 ---------------------------------------------------------------------------- */
 
 /* s += scale * (sum over quads [first, first + n) of run r). */
-ALWAYS_INLINE void add_run(enum tensor_type type, const uint8_t *codes, uint32_t r, uint32_t first, uint32_t n, __m512i scale,
-                           const struct inputs *x, uint32_t count, __m512i *s)
+ALWAYS_INLINE void add_run(enum tensor_type type, const uint8_t *codes, uint32_t r, uint32_t first, uint32_t n,
+                           __m512i scale, const struct inputs *x, uint32_t count, __m512i *s)
 {
     uint32_t halves = n == QUADS ? 0xffffffffu : first == 0 ? 0xffffu : 0xffff0000u;
     __m512i sum[TOKENS_AT_ONCE];
@@ -136,7 +137,8 @@ ALWAYS_INLINE __m512i min_sum(enum tensor_type type, const uint8_t *cell, const 
     return b;
 }
 
-ALWAYS_INLINE void dot_runs(enum tensor_type type, const uint8_t *cell, const struct inputs *x, uint32_t count, __m512 *y)
+ALWAYS_INLINE void dot_runs(enum tensor_type type, const uint8_t *cell, const struct inputs *x, uint32_t count,
+                            __m512 *y)
 {
     const struct packed_type p = packed_type(type);
     const uint8_t *codes = cell + packed_codes_at(type, 1);
@@ -167,7 +169,7 @@ ALWAYS_INLINE void dot_runs(enum tensor_type type, const uint8_t *cell, const st
     }
 }
 
-/* --- a group of 16 rows ---------------------------------------------------------------------------------------------- */
+/* --- a group of 16 rows ----------------------------------------------------------------------------------------- */
 
 ALWAYS_INLINE void dot_group(enum tensor_type type, const uint8_t *cell, uint32_t cols, struct inputs x, uint32_t count,
                              __m512 *y)
@@ -204,8 +206,8 @@ ALWAYS_INLINE void dot_rows(enum tensor_type type, const struct matrix *w, const
 }
 
 #define TYPE(name)                                                                                                     \
-    static void gemv_##name(const struct matrix *w, const struct inputs *x, uint32_t count, uint32_t begin, uint32_t end, \
-                            float *y, size_t stride)                                                                   \
+    static void gemv_##name(const struct matrix *w, const struct inputs *x, uint32_t count, uint32_t begin,            \
+                            uint32_t end, float *y, size_t stride)                                                     \
     {                                                                                                                  \
         if (count == 1)                                                                                                \
             dot_rows(TENSOR_##name, w, x, 1, begin, end, y, stride);                                                   \
@@ -219,8 +221,8 @@ ALWAYS_INLINE void dot_rows(enum tensor_type type, const struct matrix *w, const
 PACKED_TYPES(TYPE)
 #undef TYPE
 
-static void gemv_some(const struct matrix *w, const struct inputs *x, uint32_t count, uint32_t begin, uint32_t end, float *y,
-                      size_t stride)
+static void gemv_some(const struct matrix *w, const struct inputs *x, uint32_t count, uint32_t begin, uint32_t end,
+                      float *y, size_t stride)
 {
     switch ((int)w->type) {
 #define TYPE(name)                                                                                                     \

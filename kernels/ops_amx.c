@@ -6,7 +6,8 @@
 #include "kernels/ops_avx2.h"
 #include "kernels/ops_avx512.h"
 
-/* A tile has 16 tokens, present or not; below this the vectors have less to do. Reckoned, not measured (docs/kernels.md). */
+/* A tile has 16 tokens, present or not; below this the vectors have less to do. Reckoned, not measured
+ * (docs/kernels.md). */
 enum { TILE_TOKENS = 4 };
 
 static void matmul(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end, float *y,

@@ -1,5 +1,5 @@
-/* pack_avx512.c - from the file's rows to groups of 16 rows in lanes (packed_avx512.h). The codes are moved four bytes of
- * 16 rows at a time by one transposition; a byte at a time would take longer than reading the file. */
+/* pack_avx512.c - from the file's rows to groups of 16 rows in lanes (packed_avx512.h). The codes are moved four bytes
+ * of 16 rows at a time by one transposition; a byte at a time would take longer than reading the file. */
 #include "kernels/matmul_avx512.h"
 
 #include "kernels/blocks.h"
@@ -100,8 +100,8 @@ static __m512i swap_bits(__m512i v, uint32_t mask, uint32_t shift)
     return _mm512_xor_si512(_mm512_xor_si512(v, t), _mm512_sll_epi32(t, _mm_cvtsi32_si128((int)shift)));
 }
 
-/* Q5_0, Q5_1: bit 4 k + i of each 32 becomes bit k of byte i, where packed_quad() finds it as in the 256-block types: the
- * five digits of the bit's index are turned by two places, one exchange of two digits at a time. */
+/* Q5_0, Q5_1: bit 4 k + i of each 32 becomes bit k of byte i, where packed_quad() finds it as in the 256-block types:
+ * the five digits of the bit's index are turned by two places, one exchange of two digits at a time. */
 static void regroup_fifth_bits(uint8_t *vector)
 {
     __m512i v = _mm512_loadu_si512(vector);

@@ -1,8 +1,9 @@
 /* packed_avx512.h - how do quantised weights lie in memory for the AVX-512 and AMX kernels?
  *
- * A lane is a row: groups of 16 rows, each group a sequence of *cells* of 256 columns (the last one of a 32-block type may
- * be shorter). Missing rows of the last group are zero. The code bytes are those of the file; only their order is changed,
- * four bytes at a time, so that a 64-byte vector has the same four stored bytes of all 16 rows: [16 rows][4 bytes].
+ * A lane is a row: groups of 16 rows, each group a sequence of *cells* of 256 columns (the last one of a 32-block type
+ * may be shorter). Missing rows of the last group are zero. The code bytes are those of the file; only their order is
+ * changed, four bytes at a time, so that a 64-byte vector has the same four stored bytes of all 16 rows: [16 rows][4
+ * bytes].
  *
  *   32-block types, n <= 8 blocks in the cell:                  256-block types:
  *     d       n x 16 x fp16     (MXFP4: n x 16 x E8M0)            d       16 x fp16
@@ -11,14 +12,14 @@
  *                                                                 mins    the same, Q4_K and Q5_K
  *                                                                 codes   vectors x 64
  *
- * A *quad* is four neighbouring columns of 16 rows as unsigned bytes, what one vpdpbusd takes; packed_quad() makes quad k
- * (0..7) of a run of 32 columns from the vectors. What it makes is weight + `bias`, so that the instruction sees
+ * A *quad* is four neighbouring columns of 16 rows as unsigned bytes, what one vpdpbusd takes; packed_quad() makes
+ * quad k (0..7) of a run of 32 columns from the vectors. What it makes is weight + `bias`, so that the instruction sees
  * unsigned bytes; the bias is taken off again, exactly, through the sums that stand beside the activations.
  *
  *   type          vectors          quad k of run r
  *   Q8_0          8                vector k, its sign bit flipped when packed
  *   Q4_0 Q4_1     4                nibble k / 4 of vector k % 4; IQ4_NL and MXFP4 look it up in a table
- *   Q5_0 Q5_1     4 + 1            the same, and bit k of vector 4 as the fifth bit (its bits are regrouped when packed)
+ *   Q5_0 Q5_1     4 + 1            the same, and bit k of vector 4 as the fifth bit (regrouped when packed)
  *   Q2_K          16               two bits at 2 (r % 4) of vector 8 (r / 4) + k
  *   Q3_K          16 + 8           the same, and bit r of vector 16 + k as the third bit
  *   Q4_K          32               nibble r % 2 of vector 8 (r / 2) + k
@@ -27,8 +28,9 @@
  *                                  vector 32 + 8 (r / 4) + k above them
  *   IQ4_XS        32               nibble k / 4 of vector 4 r + k % 4, looked up
  *
- * Scales and mins are bytes as the format means them, [pair of runs][16 rows][2]; Q2_K keeps its stored byte, scale in the
- * low nibble, min in the high one. Q8_0, Q2_K and Q6_K are exactly as large as the file, the others up to 3.7 % larger.
+ * Scales and mins are bytes as the format means them, [pair of runs][16 rows][2]; Q2_K keeps its stored byte, scale in
+ * the low nibble, min in the high one. Q8_0, Q2_K and Q6_K are exactly as large as the file, the others up to 3.7 %
+ * larger.
  *
  * Every function here is for constant `type` and is inlined: nothing of the switch remains.
  * Threads: pure.
@@ -75,7 +77,7 @@ ALWAYS_INLINE struct packed_type packed_type(enum tensor_type type)
     return (struct packed_type){ 0 };
 }
 
-/* --- where the parts of a cell of n blocks begin -------------------------------------------------------------------- */
+/* --- where the parts of a cell of n blocks begin ---------------------------------------------------------------- */
 
 ALWAYS_INLINE size_t packed_m_at(enum tensor_type type, uint32_t n)
 {
@@ -121,7 +123,7 @@ ALWAYS_INLINE size_t packed_group_bytes(enum tensor_type type, uint32_t cols)
     return bytes;
 }
 
-/* --- reading them --------------------------------------------------------------------------------------------------- */
+/* --- reading them ----------------------------------------------------------------------------------------------- */
 
 ALWAYS_INLINE __m512 packed_halves(const uint8_t *p)
 {
@@ -177,7 +179,10 @@ ALWAYS_INLINE __m512i packed_scale_of_pair(__m512i pair, uint32_t odd)
     return odd ? _mm512_srai_epi32(pair, 16) : _mm512_srai_epi32(_mm512_slli_epi32(pair, 16), 16);
 }
 
-ALWAYS_INLINE __m512i packed_vector(const uint8_t *codes, uint32_t i) { return _mm512_loadu_si512(codes + (size_t)i * VECTOR); }
+ALWAYS_INLINE __m512i packed_vector(const uint8_t *codes, uint32_t i)
+{
+    return _mm512_loadu_si512(codes + (size_t)i * VECTOR);
+}
 
 /* Bits [at, at + width) of every byte, moved up by `up`. */
 ALWAYS_INLINE __m512i packed_bits(__m512i v, uint32_t at, uint32_t width, uint32_t up)
@@ -237,7 +242,7 @@ ALWAYS_INLINE __m512i packed_quad(enum tensor_type type, const uint8_t *codes, u
 }
 
 /* Runs f(type, ...) with `type` constant: one copy of an inlined function per type. */
-#define PACKED_TYPES(X) X(Q8_0) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(IQ4_NL) X(MXFP4) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) \
-    X(IQ4_XS)
+#define PACKED_TYPES(X) X(Q8_0) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(IQ4_NL) X(MXFP4) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) \
+    X(Q6_K) X(IQ4_XS)
 
 #endif

@@ -1,14 +1,14 @@
 /* tile_amx.h - the matrix registers of AMX: eight tiles of 16 rows x 64 bytes.
  *
- * What the kernels need of them and nothing more, with two bodies: the instructions, and (TM_TILE_EMULATED, in tests) plain
- * loops that do what the manual says, so that the very same kernels are compared with the law on any machine. Tile numbers
- * are constants: macros.
+ * What the kernels need of them and nothing more, with two bodies: the instructions, and (TM_TILE_EMULATED, in tests)
+ * plain loops that do what the manual says, so that the very same kernels are compared with the law on any machine.
+ * Tile numbers are constants: macros.
  *
  *   TILE_DOT_SU(c, a, b)   c[m][n] += sum over k, j < 4 of a[m][4 k + j] * b[k][4 n + j], a signed, b unsigned bytes
  *   TILE_DOT_SS(c, a, b)   the same, both signed
  *
- * Every thread loads its own shape before it touches a tile, and gives the tiles back afterwards, so that the system need
- * not save them with the thread. The whole process must have been allowed to use them (amx_posix.h).
+ * Every thread loads its own shape before it touches a tile, and gives the tiles back afterwards, so that the system
+ * need not save them with the thread. The whole process must have been allowed to use them (amx_posix.h).
  *
  * Threads: the tiles are the thread's own.
  */

@@ -2,9 +2,10 @@
  *
  *     bench_ops [--backend NAME] [--threads N] [--type NAME] [--mb N] [--pack]
  *
- * For every quantised type and 1, 8, 32 and 128 tokens: bytes of packed weights and multiplications per second, spread over
- * a pool as the engine does it. Between the samples two probes run: reading memory as fast as it goes, and, on x86 with
- * VNNI, nothing but vpdpbusd on registers. The best sample of each is compared, so all of them saw the same minute.
+ * For every quantised type and 1, 8, 32 and 128 tokens: bytes of packed weights and multiplications per second, spread
+ * over a pool as the engine does it. Between the samples two probes run: reading memory as fast as it goes, and, on
+ * x86 with VNNI, nothing but vpdpbusd on registers. The best sample of each is compared, so all of them saw the same
+ * minute.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
@@ -66,7 +67,7 @@ static void pack_item(void *ctx, uint32_t item)
     b->ops->pack(&b->w, begin, end < b->w.rows ? end : b->w.rows, (uint8_t *)(uintptr_t)b->w.packed);
 }
 
-/* --- probes -------------------------------------------------------------------------------------------------------- */
+/* --- probes ----------------------------------------------------------------------------------------------------- */
 
 enum { READ_ITEM = 1 << 19, STREAMS = 8 };
 
@@ -127,7 +128,7 @@ static void peak_item(void *ctx, uint32_t item)
     b->sink ^= dot_steps() + item;
 }
 
-/* --- one type ------------------------------------------------------------------------------------------------------ */
+/* --- one type --------------------------------------------------------------------------------------------------- */
 
 static void best(double *rate, double work, double s)
 {
@@ -141,14 +142,16 @@ static void measure(struct bench *b, const char *type, uint32_t n)
     double macs = (double)b->w.rows * COLS * n, read = 0, peak = 0, bytes = 0, products = 0;
     b->n = n;
     for (int i = 0; i < SAMPLES; i++) {
-        best(&read, (double)(b->bytes / READ_ITEM) * READ_ITEM, seconds(b, (uint32_t)(b->bytes / READ_ITEM), read_item));
+        best(&read, (double)(b->bytes / READ_ITEM) * READ_ITEM, seconds(b, (uint32_t)(b->bytes / READ_ITEM),
+                                                                        read_item));
         if (has_peak())
             best(&peak, 12.0 * 64 * PEAK_STEPS * threads, seconds(b, threads, peak_item));
         double s = seconds(b, items, multiply_item);
         best(&bytes, (double)b->bytes, s);
         best(&products, macs, s);
     }
-    printf("%-7s %4u  %6.1f GB/s  %3.0f %% of %5.1f   %7.1f GMAC/s", type, n, bytes * 1e-9, 100 * bytes / read, read * 1e-9,
+    printf("%-7s %4u  %6.1f GB/s  %3.0f %% of %5.1f   %7.1f GMAC/s", type, n, bytes * 1e-9, 100 * bytes / read,
+           read * 1e-9,
            products * 1e-9);
     if (peak > 0)
         printf("  %3.0f %% of %5.0f", 100 * products / peak, peak * 1e-9);
@@ -173,7 +176,7 @@ static void run_type(struct bench *b, const struct block_format *f, size_t megab
     uint8_t *data = must(malloc(rows * row_bytes));
     input_blocks(&r, f, data, (size_t)rows * COLS / f->len, false);
     for (size_t i = 0; f->type == TENSOR_MXFP4 && i < rows * row_bytes; i += f->bytes)
-        data[i] = (uint8_t)(120 + data[i] % 8);            /* subnormal scales take the processor a hundred cycles each */
+        data[i] = (uint8_t)(120 + data[i] % 8);    /* subnormal scales take a hundred cycles each */
     b->w = (struct matrix){ .type = f->type, .rows = rows, .cols = COLS, .data = data };
     b->bytes = b->ops->packed_bytes(f->type, rows, COLS);
     uint8_t *packed = b->bytes ? must(pages_alloc(b->bytes)) : NULL;
