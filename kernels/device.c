@@ -11,6 +11,15 @@
 static bool is_gpu(const char *name) { return name && strncmp(name, "cuda", 4) == 0; }
 #endif
 
+bool device_is_here(const char *name)
+{
+#if defined(TM_CUDA)
+    if (is_gpu(name))
+        return device_cuda_is_here(name);
+#endif
+    return backend_find(name) != NULL;
+}
+
 enum err device_open(const struct model *model, const char *name, uint32_t threads, const struct device_shape *shape,
                      struct device **out, struct fault *why)
 {

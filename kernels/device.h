@@ -64,6 +64,8 @@ struct device_ops {
  * lost; ERR_MEMORY. */
 enum err device_open(const struct model *model, const char *name, uint32_t threads, const struct device_shape *shape,
                      struct device **out, struct fault *why) MUST_CHECK;
+/* Would device_open() find this name here? Not NULL. */
+bool device_is_here(const char *name);
 /* Bytes of host memory that device_open() would reserve; 0: no such device here. */
 uint64_t device_reserves(const struct model *model, const char *name, const struct device_shape *shape);
 

@@ -11,6 +11,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/chat.h"
+#include "kernels/device.h"
 #include "kernels/model.h"
 #include "kernels/modelfile_posix.h"
 #include "node/identity_posix.h"
@@ -19,7 +20,7 @@ enum err setup_check_backend(const char *name, struct fault *why)
 {
     char names[120] = "auto";
     const struct ops *ops;
-    if (strcmp(name, "auto") == 0 || backend_find(name))
+    if (strcmp(name, "auto") == 0 || device_is_here(name))
         return OK;
     for (size_t i = 0; (ops = backend_at(i)); i++) {
         size_t n = strlen(names);

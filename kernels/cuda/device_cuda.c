@@ -255,6 +255,8 @@ static int number_of(const char *name)
     return number < count ? number : -1;
 }
 
+bool device_cuda_is_here(const char *name) { return number_of(name) >= 0; }
+
 static enum err open_stream(struct gpu *g, struct fault *why)
 {
     int multiprocessors = 0;

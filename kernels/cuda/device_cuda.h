@@ -14,6 +14,8 @@
 
 #include "kernels/device.h"
 
+/* Is this the name of a GPU that is here? */
+bool device_cuda_is_here(const char *name);
 /* device_open() for these names: ERR_NOT_FOUND for any other name, or without such a GPU. `threads` pack the weights. */
 enum err device_cuda_open(const struct model *model, const char *name, uint32_t threads, const struct device_shape *shape,
                           struct device **out, struct fault *why) MUST_CHECK;

@@ -297,9 +297,12 @@ static void names_and_memory(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(nowhere); i++) {
         assert_int_equal(device_cuda_open(&p.model, nowhere[i], 1, &SHAPE, &d, &why), ERR_NOT_FOUND);
         assert_int_equal(device_cuda_reserves(&p.model, nowhere[i], &SHAPE), 0);
+        assert_false(device_cuda_is_here(nowhere[i]));
     }
     assert_int_equal(device_cuda_open(&p.model, NULL, 1, &SHAPE, &d, NULL), ERR_NOT_FOUND);
     assert_true(device_cuda_reserves(&p.model, "cuda:1", &SHAPE) > 0);
+    assert_true(device_cuda_is_here("cuda") && device_cuda_is_here("cuda:1"));
+    assert_true(device_is_here("scalar") && !device_is_here("abacus"));
     emu_runtime_devices(0);
     assert_int_equal(device_cuda_open(&p.model, "cuda", 1, &SHAPE, &d, &why), ERR_NOT_FOUND);
     emu_runtime_devices(2);
