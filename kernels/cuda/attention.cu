@@ -1,16 +1,17 @@
 /* attention.cu - sixteen queries of one kv head against a chunk of 256 positions, on the int8 matrix units (NV1 7).
  *
- * A block has four warps. First warp t scores tile t of the chunk: 16 queries x 64 positions in one set of fragments; the
- * softmax of 7.3 happens in those registers, and the integers u come out where the second product wants them, because the
- * sum over positions may be taken in any order: lane (g, t) has scored positions 8 n + 2 t and 8 n + 2 t + 1 of queries g
- * and g + 8 and multiplies just these (value_place in cache_parts.h puts the values of a lane's positions side by side). u goes
- * as two signed bytes, 256 high + low. Then each warp takes every fourth group of eight dimensions, multiplies all four
- * tiles with it and folds them in the order of 7.4; no float is shared between threads.
+ * A block has four warps. First warp t scores tile t of the chunk: 16 queries x 64 positions in one set of
+ * fragments; the softmax of 7.3 happens in those registers, and the integers u come out where the second product
+ * wants them, because the sum over positions may be taken in any order: lane (g, t) has scored positions 8 n + 2 t
+ * and 8 n + 2 t + 1 of queries g and g + 8 and multiplies just these (value_place in cache_parts.h puts the values
+ * of a lane's positions side by side). u goes as two signed bytes, 256 high + low. Then each warp takes every fourth
+ * group of eight dimensions, multiplies all four tiles with it and folds them in the order of 7.4; no float is
+ * shared between threads.
  *
  *   shared memory   u of the chunk (8 KB), maximum, l and g of 4 tiles x 16 queries
  *
- * Chunks are one block each (few rows: as much of the machine as possible reads the cache) and folded by fold_chunks, or
- * walked through by one block (many rows), which keeps 7.5 in its registers and in o. */
+ * Chunks are one block each (few rows: as much of the machine as possible reads the cache) and folded by
+ * fold_chunks, or walked through by one block (many rows), which keeps 7.5 in its registers and in o. */
 #include "kernels/cuda/cache_parts.h"
 #include "kernels/cuda/exact_parts.h"
 
@@ -29,7 +30,8 @@ struct lane_queries {
     uint32_t last;                           /* the most positions any query of the tile sees */
 };
 
-DEVICE struct lane_queries find_queries(const struct cuda_attention &a, const struct cuda_query_tile &tile, uint32_t kv_head)
+DEVICE struct lane_queries find_queries(const struct cuda_attention &a, const struct cuda_query_tile &tile,
+                                        uint32_t kv_head)
 {
     struct lane_queries q;
     uint32_t queries = tile.rows * tile.heads, group = a.heads / a.cache.kv_heads;
@@ -95,10 +97,10 @@ DEVICE int32_t quad_sum(int32_t x)
     return x + warp_xor(x, 2);
 }
 
-/* NV1 7.2 and 7.3 for one of a lane's two queries, `seen` positions of the tile; x[2 n + e] belongs to position 8 n + 2 t + e.
- * Out: the integers u in place of the scores. False: a score is not finite; then all u are zero. */
-DEVICE bool weigh(const struct cuda_chunk &chunk, uint32_t tile, uint32_t seen, float cq, float (&x)[2 * GROUPS], float *max_out,
-                  float *l_out, float *g_out)
+/* NV1 7.2 and 7.3 for one of a lane's two queries, `seen` positions of the tile; x[2 n + e] belongs to position
+ * 8 n + 2 t + e. Out: the integers u in place of the scores. False: a score is not finite; then all u are zero. */
+DEVICE bool weigh(const struct cuda_chunk &chunk, uint32_t tile, uint32_t seen, float cq, float (&x)[2 * GROUPS],
+                  float *max_out, float *l_out, float *g_out)
 {
     uint32_t t = lane_id() % 4;
     const float infinity = float_from_bits(0x7f800000u);
@@ -228,7 +230,8 @@ DEVICE void multiply_values(const uint4 (&u)[2][2], const int8_t *values, uint32
     uint32_t columns[2][2];
 #pragma unroll
     for (uint32_t half = 0; half < 2; half++) {
-        const int8_t *from = values + ((size_t)(tile * 2 + half) * width + dim + lane_id() / 4) * 32 + 8 * (lane_id() % 4);
+        size_t row = (size_t)(tile * 2 + half) * width + dim + lane_id() / 4;
+        const int8_t *from = values + row * 32 + 8 * (lane_id() % 4);
         uint2 v = load_again((const uint2 *)from);
         columns[half][0] = v.x;
         columns[half][1] = v.y;
@@ -250,7 +253,8 @@ DEVICE void multiply_values(const uint4 (&u)[2][2], const int8_t *values, uint32
     }
 }
 
-/* O of 7.4 for AT_ONCE groups of eight dimensions from `dim` on, WARPS groups apart; o[.][2 i + e] is query i, dimension 2 t + e. */
+/* O of 7.4 for AT_ONCE groups of eight dimensions from `dim` on, WARPS groups apart; o[.][2 i + e] is query i,
+ * dimension 2 t + e. */
 DEVICE void fold_values(const struct attention_shared *shared, const struct chunk_fold (&f)[2], const int8_t *values,
                         uint32_t width, uint32_t tiles, uint32_t dim, float (&o)[AT_ONCE][4])
 {
@@ -302,8 +306,8 @@ DEVICE float *partial_of(const struct cuda_attention &a, uint32_t row, uint32_t 
 }
 
 /* Writes what a lane has of one query and one group of eight dimensions: a part, or the running total in o. */
-DEVICE void store_part(const struct cuda_attention &a, const struct lane_queries &q, uint32_t i, uint32_t chunk, uint32_t dim,
-                       float first, float second, const struct chunks_fold &total)
+DEVICE void store_part(const struct cuda_attention &a, const struct lane_queries &q, uint32_t i, uint32_t chunk,
+                       uint32_t dim, float first, float second, const struct chunks_fold &total)
 {
     if (dim >= a.cache.head_dim)
         return;
@@ -321,8 +325,8 @@ DEVICE void store_part(const struct cuda_attention &a, const struct lane_queries
     o[1] = is_last ? float_div(y, total.l) : y;
 }
 
-DEVICE void read_chunk(const struct cuda_attention &a, const struct lane_queries &q, uint32_t kv_head, uint32_t chunk_number,
-                       struct chunks_fold (&total)[2], struct attention_shared *shared)
+DEVICE void read_chunk(const struct cuda_attention &a, const struct lane_queries &q, uint32_t kv_head,
+                       uint32_t chunk_number, struct chunks_fold (&total)[2], struct attention_shared *shared)
 {
     uint32_t slot = a.rows[q.row[0]].slot, first = chunk_number * CUDA_CHUNK;
     struct cuda_chunk chunk = chunk_of(a.cache, slot, chunk_number, a.layer, kv_head);
@@ -352,8 +356,8 @@ DEVICE void read_chunk(const struct cuda_attention &a, const struct lane_queries
 #pragma unroll
             for (uint32_t i = 0; i < 2; i++)
                 if (sees[i])
-                    store_part(a, q, i, chunk_number, dim + k * WARPS * 8 + 2 * (lane_id() % 4), o[k][2 * i], o[k][2 * i + 1],
-                               total[i]);
+                    store_part(a, q, i, chunk_number, dim + k * WARPS * 8 + 2 * (lane_id() % 4), o[k][2 * i],
+                               o[k][2 * i + 1], total[i]);
     }
 }
 
@@ -410,8 +414,8 @@ extern "C" void cuda_attend(const struct cuda_attention *attention, struct CUstr
     uint32_t across = attention->tile_count * attention->cache.kv_heads;
     if (across == 0)
         return;
-    LAUNCH(attend, across, attention->partial ? attention->chunks : 1, WARPS * WARP, sizeof(struct attention_shared), stream,
-           *attention);
+    LAUNCH(attend, across, attention->partial ? attention->chunks : 1, WARPS * WARP, sizeof(struct attention_shared),
+           stream, *attention);
     if (attention->partial)
         LAUNCH(fold_chunks, (attention->heads + WARPS - 1) / WARPS, attention->n, WARPS * WARP, 0, stream, *attention);
 }

@@ -13,7 +13,8 @@ struct cuda_chunk {
     float *key_scales, *value_scales;
 };
 
-DEVICE struct cuda_chunk chunk_of(const struct cuda_cache &cache, uint32_t slot, uint32_t chunk, uint32_t layer, uint32_t head)
+DEVICE struct cuda_chunk chunk_of(const struct cuda_cache &cache, uint32_t slot, uint32_t chunk, uint32_t layer,
+                                  uint32_t head)
 {
     uint32_t page = cache.tables[(size_t)slot * cache.pages_per_slot + chunk];
     uint8_t *at = cache.base + page * cache.page_bytes + ((size_t)layer * cache.kv_heads + head) * cache.head_bytes;

@@ -54,7 +54,7 @@ static enum err enter(struct gpu *g)
 
 static enum err wait(struct gpu *g) { return cudaStreamSynchronize(g->stream) == cudaSuccess ? OK : ERR_DEVICE; }
 
-/* --- struct device_ops --------------------------------------------------------------------------------------------------- */
+/* --- struct device_ops -------------------------------------------------------------------------------------------- */
 
 static void gpu_close(struct device *d)
 {
@@ -99,7 +99,8 @@ static enum err gpu_reserve(struct device *d, uint32_t slot, uint32_t positions)
 
 static void gpu_release(struct device *d, uint32_t slot) { kvpages_release(&gpu_of(d)->pages, slot); }
 
-/* Blocks for each chunk where the chunks of one block would leave most of the machine idle, and there is room for the parts. */
+/* Blocks for each chunk where the chunks of one block would leave most of the machine idle, and there is room for
+ * the parts. */
 static bool is_split(const struct gpu *g, const struct pass_shape *s, bool is_small)
 {
     const struct model_config *c = &g->model->config;
@@ -182,7 +183,8 @@ static enum err pick_some(struct gpu *g, struct pick *picks, uint32_t n)
 {
     struct cuda_pick *asked = g->pass.results.picks;
     for (uint32_t i = 0; i < n; i++)
-        asked[i] = (struct cuda_pick){ .temperature_micro = picks[i].params->temperature_micro, .top_k = picks[i].params->top_k,
+        asked[i] = (struct cuda_pick){ .temperature_micro = picks[i].params->temperature_micro,
+                                       .top_k = picks[i].params->top_k,
                                        .top_p_micro = picks[i].params->top_p_micro, .position = picks[i].position,
                                        .seed = picks[i].params->seed, .row = i };
     if (pass_enqueue_picks(&g->pass, picks[0].wanted, n, g->stream) != OK || wait(g) != OK)
@@ -201,7 +203,8 @@ static enum err gpu_pick(struct device *d, struct pick *picks, uint32_t n)
     for (uint32_t first = 0, count; e == OK && first < n; first += count) {
         ENSURE(picks[first].wanted < g->last.wanted);
         count = 1;
-        while (first + count < n && count < PASS_PICKS_MAX && picks[first + count].wanted == picks[first].wanted + count)
+        while (first + count < n && count < PASS_PICKS_MAX &&
+               picks[first + count].wanted == picks[first].wanted + count)
             count++;
         ENSURE(picks[first].wanted + count <= g->last.wanted);
         e = settle(g, pick_some(g, picks + first, count));
@@ -231,7 +234,7 @@ static const struct device_ops gpu_ops = {
     .head_bytes = gpu_head_bytes,
 };
 
-/* --- opening --------------------------------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------------------------------ */
 
 /* "cuda" or "cuda:N" of a device that is there; else -1. */
 static int number_of(const char *name)
@@ -299,8 +302,8 @@ static enum err build(struct gpu *g, uint32_t threads, const struct device_shape
     return e == OK ? upload(g, threads, why) : e;
 }
 
-enum err device_cuda_open(const struct model *model, const char *name, uint32_t threads, const struct device_shape *shape,
-                          struct device **out, struct fault *why)
+enum err device_cuda_open(const struct model *model, const char *name, uint32_t threads,
+                          const struct device_shape *shape, struct device **out, struct fault *why)
 {
     int number = number_of(name);
     if (number < 0)
@@ -323,6 +326,7 @@ uint64_t device_cuda_reserves(const struct model *model, const char *name, const
 {
     if (number_of(name) < 0)
         return 0;
-    return sizeof(struct gpu) + pass_host_bytes(model, shape) + kvpages_bytes(shape->slots, shape->pages, shape->pages_per_slot) +
+    return sizeof(struct gpu) + pass_host_bytes(model, shape) +
+           kvpages_bytes(shape->slots, shape->pages, shape->pages_per_slot) +
            model->config.layers * sizeof(struct cuda_layer);
 }

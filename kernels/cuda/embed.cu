@@ -1,7 +1,7 @@
 /* embed.cu - stored rows of the embedding as floats: one thread per value (NV1 4.4).
  *
- * The rows come as the model file stores them (only those of the pass are uploaded; the table itself stays with the host),
- * so this file reads GGUF's layouts, value by value, where kernels/blocks.c reads whole blocks. */
+ * The rows come as the model file stores them (only those of the pass are uploaded; the table itself stays with the
+ * host), so this file reads GGUF's layouts, value by value, where kernels/blocks.c reads whole blocks. */
 #include "kernels/cuda/prim.h"
 #include "kernels/cuda/steps.h"
 
@@ -48,7 +48,10 @@ DEVICE int32_t two_bits(const uint8_t *q, uint32_t i) { return q[i / 128 * 32 + 
 DEVICE int32_t nibble_run(const uint8_t *q, uint32_t i) { return q[i / 64 * 32 + i % 32] >> (i % 64 / 32 * 4) & 15; }
 
 /* Six-bit scale (or min) j of the eight of Q4_K and Q5_K. */
-DEVICE int32_t k_scale(const uint8_t *s, uint32_t j) { return j < 4 ? s[j] & 63 : (s[j + 4] & 15) | s[j - 4] >> 6 << 4; }
+DEVICE int32_t k_scale(const uint8_t *s, uint32_t j)
+{
+    return j < 4 ? s[j] & 63 : (s[j + 4] & 15) | s[j - 4] >> 6 << 4;
+}
 DEVICE int32_t k_min(const uint8_t *s, uint32_t j) { return j < 4 ? s[j + 4] & 63 : s[j + 4] >> 4 | s[j] >> 6 << 4; }
 
 DEVICE int32_t q3_scale(const uint8_t *s, uint32_t j)
@@ -60,7 +63,8 @@ DEVICE int32_t q3_scale(const uint8_t *s, uint32_t j)
 DEVICE int32_t q6_code(const uint8_t *p, uint32_t i)
 {
     uint32_t half = i / 128, in = i % 128;
-    int32_t four = p[half * 64 + in % 64] >> (in / 64 * 4) & 15, two = p[128 + half * 32 + in % 32] >> (in / 32 * 2) & 3;
+    int32_t four = p[half * 64 + in % 64] >> (in / 64 * 4) & 15;
+    int32_t two = p[128 + half * 32 + in % 32] >> (in / 32 * 2) & 3;
     return four | two << 4;
 }
 
@@ -81,7 +85,8 @@ DEVICE struct stored_value value_of_256(enum cuda_type type, const uint8_t *p, u
     case CUDA_Q5_K:
         v.m = -half_at(p + 2), v.has_min = true;
         v.scale = k_scale(p + 4, i / 32), v.min = k_min(p + 4, i / 32);
-        v.weight = type == CUDA_Q4_K ? nibble_run(p + 16, i) : nibble_run(p + 48, i) | (p[16 + i % 32] >> (i / 32) & 1) << 4;
+        v.weight = type == CUDA_Q4_K ? nibble_run(p + 16, i)
+                                         : nibble_run(p + 48, i) | (p[16 + i % 32] >> (i / 32) & 1) << 4;
         break;
     case CUDA_Q6_K:
         v.d = half_at(p + 208), v.scale = (int8_t)p[192 + i / 16], v.weight = q6_code(p, i) - 32;

@@ -17,7 +17,8 @@ KERNEL(WARPS * WARP) quantize_rows(const float *x, struct cuda_acts acts, uint32
         atomic_or(bad + row, 1);
 }
 
-KERNEL(WARPS * WARP) gate_rows(float *gate, const float *up, uint32_t dim, struct cuda_acts acts, bool quantize, uint32_t *bad)
+KERNEL(WARPS * WARP) gate_rows(float *gate, const float *up, uint32_t dim, struct cuda_acts acts, bool quantize,
+                               uint32_t *bad)
 {
     uint32_t row = blockIdx.y, block = block_of_warp(), at = block * CUDA_ACT_BLOCK + lane_id() * LANE_VALUES;
     float g[LANE_VALUES], u[LANE_VALUES];
@@ -53,8 +54,8 @@ extern "C" void cuda_quantize(const float *x, uint32_t n, const struct cuda_acts
         LAUNCH(quantize_rows, blocks_across(acts->cols), n, WARPS * WARP, 0, stream, x, *acts, bad);
 }
 
-extern "C" void cuda_gate(float *gate, const float *up, uint32_t n, uint32_t dim, const struct cuda_acts *acts, uint32_t *bad,
-                          struct CUstream_st *stream)
+extern "C" void cuda_gate(float *gate, const float *up, uint32_t n, uint32_t dim, const struct cuda_acts *acts,
+                          uint32_t *bad, struct CUstream_st *stream)
 {
     struct cuda_acts to = {};
     if (acts)

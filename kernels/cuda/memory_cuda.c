@@ -33,8 +33,10 @@ enum err memory_take(const struct memory_wish *wishes, size_t n, const char *wha
         *wishes[i].at = NULL;
         memory_give(wishes, n);
         (void)cudaGetLastError();                      /* the device is well; the next launch shall not be blamed */
-        return fault_set(why, ERR_MEMORY, "%s: %" PRIu64 " bytes wanted on the device, %zu of %zu free; %" PRIu64 " on the host",
-                         what, memory_sum(wishes, n, MEMORY_DEVICE), free_bytes, all, memory_sum(wishes, n, MEMORY_HOST));
+        uint64_t device = memory_sum(wishes, n, MEMORY_DEVICE), host = memory_sum(wishes, n, MEMORY_HOST);
+        return fault_set(why, ERR_MEMORY,
+                         "%s: %" PRIu64 " bytes wanted on the device, %zu of %zu free; %" PRIu64 " on the host", what,
+                         device, free_bytes, all, host);
     }
     return OK;
 }

@@ -1,7 +1,7 @@
 /* memory_cuda.h - what does a CUDA device need in memory, and can it have it?
  *
- * Each part of the device writes down what it wants as a list; the same list says the sum, is granted as a whole or not at
- * all, and is given back. All of it is aligned to 256 bytes.
+ * Each part of the device writes down what it wants as a list; the same list says the sum, is granted as a whole or
+ * not at all, and is given back. All of it is aligned to 256 bytes.
  *
  * Threads: the caller's device is the current one.
  */

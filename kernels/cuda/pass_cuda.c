@@ -11,13 +11,14 @@
 #include "kernels/exact_math.h"
 #include "kernels/transformer.h"
 
-_Static_assert((int)CUDA_CHUNK == (int)CHUNK && (int)CUDA_TILE == (int)TILE && (int)CUDA_ACT_BLOCK == (int)ACT_BLOCK, "NV1 7");
+_Static_assert((int)CUDA_CHUNK == (int)CHUNK && (int)CUDA_TILE == (int)TILE && (int)CUDA_ACT_BLOCK == (int)ACT_BLOCK,
+               "NV1 7");
 
-/* Partial results of chunks that are blocks of their own: for this many rows at the longest context, if that is not more
- * than so many bytes; always for one row. */
+/* Partial results of chunks that are blocks of their own: for this many rows at the longest context, if that is not
+ * more than so many bytes; always for one row. */
 enum { PARTIAL_ROWS = 64, PARTIAL_BYTES = 256 << 20 };
 
-/* --- memory ------------------------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------------------------------- */
 
 static uint32_t q_dim_of(const struct model_config *c) { return c->heads * c->head_dim; }
 static uint32_t kv_dim_of(const struct model_config *c) { return c->kv_heads * c->head_dim; }
@@ -39,12 +40,12 @@ static size_t partial_floats_of(const struct model_config *c, const struct devic
 }
 
 /* Where the parts of the inputs lie, on either side. Returns their bytes. */
-static size_t place_inputs(struct pass_inputs *to, uint8_t *base, const struct model_config *c, const struct device_shape *s,
-                           size_t row_bytes)
+static size_t place_inputs(struct pass_inputs *to, uint8_t *base, const struct model_config *c,
+                           const struct device_shape *s, size_t row_bytes)
 {
-    size_t rows = (size_t)s->rows_max * sizeof *to->rows, wanted = ((size_t)s->rows_max * sizeof *to->wanted + 15) & ~(size_t)15;
+    size_t rows = ((size_t)s->rows_max * sizeof *to->rows + 15) & ~(size_t)15;
+    size_t wanted = ((size_t)s->rows_max * sizeof *to->wanted + 15) & ~(size_t)15;
     size_t tiles = (size_t)tiles_max(s->rows_max, c->heads / c->kv_heads) * sizeof *to->tiles;
-    rows = (rows + 15) & ~(size_t)15;
     if (base) {
         to->rows = (struct cuda_row *)(void *)base;
         to->wanted = (uint32_t *)(void *)(base + rows);
@@ -113,7 +114,8 @@ static void list_wishes(struct wish_list *l, struct pass *p, const struct model 
     wish_floats(l, &p->logits, PASS_PICKS_MAX, c->vocab);
     wish(l, MEMORY_DEVICE, (void **)&p->picks, PASS_PICKS_MAX, sizeof *p->picks);
     wish(l, MEMORY_DEVICE, (void **)&p->tables, (uint64_t)s->slots * s->pages_per_slot, sizeof *p->tables);
-    wish(l, MEMORY_DEVICE, (void **)&p->cache.base, s->pages, (uint64_t)cuda_head_bytes(c->head_dim) * c->kv_heads * c->layers);
+    wish(l, MEMORY_DEVICE, (void **)&p->cache.base, s->pages,
+         (uint64_t)cuda_head_bytes(c->head_dim) * c->kv_heads * c->layers);
     wish(l, MEMORY_DEVICE, &p->inputs, 1, inputs);
     wish(l, MEMORY_HOST, &p->inputs_host, 1, inputs);
     wish(l, MEMORY_HOST, (void **)&p->rotations_host, CHUNK, (uint64_t)c->rope_dims * sizeof(float));
@@ -132,12 +134,13 @@ uint64_t pass_host_bytes(const struct model *model, const struct device_shape *s
     return memory_sum(l.wishes, l.n, MEMORY_HOST) + (model->config.rope_dims / 2 + 1) * sizeof *p.rates;
 }
 
-enum err pass_init(struct pass *p, const struct model *model, const struct cuda_weights *weights, const struct device_shape *shape,
-                   struct fault *why)
+enum err pass_init(struct pass *p, const struct model *model, const struct cuda_weights *weights,
+                   const struct device_shape *shape, struct fault *why)
 {
     const struct model_config *c = &model->config;
     struct wish_list l;
-    *p = (struct pass){ .model = model, .weights = weights, .shape = *shape, .score_scale = transformer_score_scale(c) };
+    *p = (struct pass){ .model = model, .weights = weights, .shape = *shape,
+                        .score_scale = transformer_score_scale(c) };
     p->rates = calloc(c->rope_dims / 2 + 1, sizeof *p->rates);
     if (!p->rates)
         return fault_set(why, ERR_MEMORY, "not enough memory for the rotary frequencies");
@@ -155,7 +158,8 @@ enum err pass_init(struct pass *p, const struct model *model, const struct cuda_
     (void)place_inputs(&p->device, p->inputs, c, shape, p->row_bytes);
     p->partial_floats = partial_floats_of(c, shape);
     p->cache = (struct cuda_cache){ .base = p->cache.base, .tables = p->tables, .pages_per_slot = shape->pages_per_slot,
-                                    .kv_heads = c->kv_heads, .head_dim = c->head_dim, .width = cuda_head_width(c->head_dim),
+                                    .kv_heads = c->kv_heads, .head_dim = c->head_dim,
+                                    .width = cuda_head_width(c->head_dim),
                                     .head_bytes = cuda_head_bytes(c->head_dim) };
     p->cache.page_bytes = p->cache.head_bytes * c->kv_heads * c->layers;
     return OK;
@@ -172,7 +176,7 @@ void pass_fini(struct pass *p)
     *p = (struct pass){ 0 };
 }
 
-/* --- the host's side ----------------------------------------------------------------------------------------------------- */
+/* --- the host's side ---------------------------------------------------------------------------------------------- */
 
 static enum err copy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream)
 {
@@ -186,7 +190,8 @@ struct pass_shape pass_prepare(struct pass *p, const struct row *rows, uint32_t 
     for (uint32_t i = 0; i < n; i++) {
         ENSURE(rows[i].token < c->vocab && rows[i].position < positions_of(&p->shape) && rows[i].slot < p->shape.slots);
         p->host.rows[i] = (struct cuda_row){ .slot = rows[i].slot, .position = rows[i].position };
-        memcpy(p->host.stored + i * p->row_bytes, p->model->token_embd.data + rows[i].token * p->row_bytes, p->row_bytes);
+        memcpy(p->host.stored + i * p->row_bytes, p->model->token_embd.data + rows[i].token * p->row_bytes,
+               p->row_bytes);
         if (rows[i].want)
             p->host.wanted[s.wanted++] = i;
         uint32_t chunks = rows[i].position / CHUNK + 1;
@@ -229,7 +234,7 @@ enum err pass_send_table(struct pass *p, const uint32_t *table, uint32_t slot, s
     return e == OK && cudaStreamSynchronize(stream) == cudaSuccess ? OK : ERR_DEVICE;
 }
 
-/* --- the device's side ---------------------------------------------------------------------------------------------------- */
+/* --- the device's side -------------------------------------------------------------------------------------------- */
 
 /* y = W x, where x is as floats or quantised, whichever W reads. */
 static void product(const struct cuda_matrix *w, const struct cuda_acts *acts, const float *x, uint32_t n, float *y,
@@ -242,13 +247,15 @@ static void product(const struct cuda_matrix *w, const struct cuda_acts *acts, c
 }
 
 /* x += y; then the norm of x in the forms that the matrices a, b and c read. */
-static void norm(struct pass *p, const struct pass_shape *s, const float *y, const float *weight, const struct cuda_matrix *a,
+static void norm(struct pass *p, const struct pass_shape *s, const float *y, const float *weight,
+                 const struct cuda_matrix *a,
                  const struct cuda_matrix *b, const struct cuda_matrix *c, cudaStream_t stream)
 {
     bool quantised = is_quantised(a->type) || is_quantised(b->type) || is_quantised(c->type);
     bool floats = !is_quantised(a->type) || !is_quantised(b->type) || !is_quantised(c->type);
     struct cuda_norm to = { .x = p->x, .y = y, .weight = weight, .n = s->n, .dim = p->model->config.dim,
-                            .eps = p->model->config.rms_eps, .out = floats ? p->n : NULL, .acts = quantised ? &p->n_acts : NULL,
+                            .eps = p->model->config.rms_eps, .out = floats ? p->n : NULL,
+                            .acts = quantised ? &p->n_acts : NULL,
                             .bad = p->bad };
     cuda_rmsnorm(&to, stream);
 }
@@ -262,12 +269,15 @@ static void attention_block(struct pass *p, const struct pass_shape *s, uint32_t
     product(&w->attn_k, &p->n_acts, p->n, s->n, p->k, stream);
     product(&w->attn_v, &p->n_acts, p->n, s->n, p->v, stream);
     struct cuda_heads heads = { .q = p->q, .k = p->k, .v = p->v, .rotations = p->rotations, .rows = p->device.rows,
-                                .cache = p->cache, .n = s->n, .heads = c->heads, .rope_dims = c->rope_dims, .layer = layer,
+                                .cache = p->cache, .n = s->n, .heads = c->heads, .rope_dims = c->rope_dims,
+                                .layer = layer,
                                 .score_scale = p->score_scale, .q8 = p->q8, .cq = p->cq, .bad = p->bad };
     cuda_store_heads(&heads, stream);
     struct cuda_attention attention = { .q8 = p->q8, .cq = p->cq, .rows = p->device.rows, .tiles = p->device.tiles,
-                                        .cache = p->cache, .tile_count = s->tiles, .n = s->n, .heads = c->heads, .layer = layer,
-                                        .chunks = s->chunks, .partial = s->split ? p->partial : NULL, .o = p->o, .bad = p->bad };
+                                        .cache = p->cache, .tile_count = s->tiles, .n = s->n, .heads = c->heads,
+                                        .layer = layer,
+                                        .chunks = s->chunks, .partial = s->split ? p->partial : NULL, .o = p->o,
+                                        .bad = p->bad };
     cuda_attend(&attention, stream);
     if (is_quantised(w->attn_output.type))
         cuda_quantize(p->o, s->n, &p->o_acts, p->bad, stream);
@@ -289,8 +299,10 @@ static void ffn_block(struct pass *p, const struct pass_shape *s, uint32_t layer
 static void output_block(struct pass *p, const struct pass_shape *s, cudaStream_t stream)
 {
     bool quantised = is_quantised(p->weights->head.type);
-    struct cuda_norm to = { .x = p->x, .y = p->y, .which = p->device.wanted, .weight = p->weights->output_norm, .n = s->wanted,
-                            .dim = p->model->config.dim, .eps = p->model->config.rms_eps, .out = quantised ? NULL : p->h,
+    struct cuda_norm to = { .x = p->x, .y = p->y, .which = p->device.wanted, .weight = p->weights->output_norm,
+                            .n = s->wanted,
+                            .dim = p->model->config.dim, .eps = p->model->config.rms_eps,
+                            .out = quantised ? NULL : p->h,
                             .acts = quantised ? &p->h_acts : NULL, .bad = p->bad };
     cuda_rmsnorm(&to, stream);
 }
@@ -340,7 +352,8 @@ enum err pass_enqueue_picks(struct pass *p, uint32_t first, uint32_t n, struct C
 {
     const struct model_config *c = &p->model->config;
     size_t blocks = ops_act_blocks(c->dim), bytes = n * sizeof *p->picks;
-    struct cuda_acts from = { .cols = c->dim, .q = p->h_acts.q + first * blocks * ACT_BLOCK, .d = p->h_acts.d + first * blocks,
+    struct cuda_acts from = { .cols = c->dim, .q = p->h_acts.q + first * blocks * ACT_BLOCK,
+                              .d = p->h_acts.d + first * blocks,
                               .sums = p->h_acts.sums + first * blocks * CUDA_ACT_SUMS };
     ENSURE(n > 0 && n <= PASS_PICKS_MAX);
     enum err e = copy(p->picks, p->results.picks, bytes, cudaMemcpyHostToDevice, stream);

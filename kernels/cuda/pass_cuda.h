@@ -1,7 +1,9 @@
-/* pass_cuda.h - one forward pass on a CUDA device: its buffers, what the host sends, what is launched, what comes back.
+/* pass_cuda.h - one forward pass on a CUDA device: its buffers, what the host sends, what is launched, what comes
+ * back.
  *
- * Everything between the host's inputs and its results is enqueued by pass_enqueue() at fixed addresses, with nothing that
- * depends on the batch but its shape (struct pass_shape): so a pass can be captured once and played again.
+ * Everything between the host's inputs and its results is enqueued by pass_enqueue() at fixed addresses, with
+ * nothing that depends on the batch but its shape (struct pass_shape): so a pass can be captured once and played
+ * again.
  *
  * Owns:    device and pinned memory for rows_max rows, and the cache's pages (not who has which: kvpages.h).
  * Threads: one caller, whose current device is this one.
@@ -66,8 +68,8 @@ struct pass {
 };
 
 /* ERR_MEMORY, ERR_UNSUPPORTED (NV1 6.2). On failure nothing is held. */
-enum err pass_init(struct pass *p, const struct model *model, const struct cuda_weights *weights, const struct device_shape *shape,
-                   struct fault *why) MUST_CHECK;
+enum err pass_init(struct pass *p, const struct model *model, const struct cuda_weights *weights,
+                   const struct device_shape *shape, struct fault *why) MUST_CHECK;
 void pass_fini(struct pass *p);
 /* Host memory that pass_init() takes. */
 uint64_t pass_host_bytes(const struct model *model, const struct device_shape *shape);

@@ -1,9 +1,9 @@
 /* sample.cu - from logits to a token, on the device and in no particular order (NV1 10).
  *
- * Tokens are compared by keys that no two share: for the order of 10.1 the logit as an ordered integer, then the lower id.
- * Both filters ask the same question - which token is the last before which less than `need` has been summed? - once of
- * ones (top-k), once of the integers W (top-p); a radix search over the keys answers it, with sums of whole numbers that
- * may be taken in any order.
+ * Tokens are compared by keys that no two share: for the order of 10.1 the logit as an ordered integer, then the
+ * lower id. Both filters ask the same question - which token is the last before which less than `need` has been
+ * summed? - once of ones (top-k), once of the integers W (top-p); a radix search over the keys answers it, with sums
+ * of whole numbers that may be taken in any order.
  *
  *   scan      many blocks a row: finite? the first of all tokens
  *   filter    one block a row: the least key that is kept
@@ -25,7 +25,10 @@ DEVICE uint64_t key_of(float x, uint32_t id) { return (uint64_t)ordered(x) << ID
 DEVICE uint32_t id_of(uint64_t key) { return (1u << ID_BITS) - 1 - (uint32_t)(key & ((1u << ID_BITS) - 1)); }
 
 /* NV1 10.3 */
-DEVICE float temperature_of(const struct cuda_pick &p) { return float_div(float_from_uint(p.temperature_micro), 1000000.0f); }
+DEVICE float temperature_of(const struct cuda_pick &p)
+{
+    return float_div(float_from_uint(p.temperature_micro), 1000000.0f);
+}
 
 DEVICE uint64_t warp_max_key(uint64_t key)
 {
@@ -56,7 +59,7 @@ KERNEL(THREADS) sample_scan(const float *logits, uint32_t vocab, struct cuda_pic
         atomic_max(&p->best, best);
 }
 
-/* --- NV1 10.4, 10.5 ----------------------------------------------------------------------------------------------------- */
+/* --- NV1 10.4, 10.5 ----------------------------------------------------------------------------------------------- */
 
 struct filter_shared {
     uint64_t mass[DIGITS];
@@ -103,7 +106,8 @@ DEVICE void count_digits(const struct filter &f, uint64_t prefix, uint32_t shift
     block_sync();
 }
 
-/* The digit in which the sum from above reaches `need`; `above` grows by what lies over it. A warp's lanes sum 64 each. */
+/* The digit in which the sum from above reaches `need`; `above` grows by what lies over it. A warp's lanes sum 64
+ * each. */
 DEVICE uint32_t find_digit(const struct filter_shared *shared, uint64_t need, uint64_t *above)
 {
     enum { EACH = DIGITS / WARP };
@@ -185,7 +189,7 @@ KERNEL(FILTER_THREADS) sample_filter(const float *logits, uint32_t vocab, struct
         p->threshold = f.kept;
 }
 
-/* --- NV1 10.6, 10.7 ----------------------------------------------------------------------------------------------------- */
+/* --- NV1 10.6, 10.7 ----------------------------------------------------------------------------------------------- */
 
 /* The first two words of Philox4x32-10. */
 DEVICE uint64_t philox(uint64_t seed, uint32_t c0, uint32_t c1)
@@ -243,7 +247,8 @@ KERNEL(WARP) sample_finish(struct cuda_pick *picks, uint32_t n)
         picks[i].token = id_of(picks[i].temperature_micro == 0 ? picks[i].best : picks[i].winner);
 }
 
-extern "C" void cuda_sample(const float *logits, uint32_t vocab, struct cuda_pick *picks, uint32_t n, struct CUstream_st *stream)
+extern "C" void cuda_sample(const float *logits, uint32_t vocab, struct cuda_pick *picks, uint32_t n,
+                            struct CUstream_st *stream)
 {
     const uint32_t all = (vocab + THREADS - 1) / THREADS, most = PARTS, parts = all < most ? all : most;
     if (n == 0)

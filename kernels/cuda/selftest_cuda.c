@@ -34,7 +34,8 @@ static _Thread_local struct bench *here;
 enum err selftest_init(struct selftest *t, struct fault *why)
 {
     *t = (struct selftest){ 0 };
-    struct memory_wish wishes[] = { { MEMORY_DEVICE, DEVICE_BYTES, &t->device }, { MEMORY_HOST, HOST_BYTES, &t->host } };
+    struct memory_wish wishes[] = { { MEMORY_DEVICE, DEVICE_BYTES, &t->device },
+                                    { MEMORY_HOST, HOST_BYTES, &t->host } };
     enum err e = kvcache_init(&t->cache, 1, KV_HEADS, DIM, 1, 2, 2);
     if (e != OK)
         return fault_set(why, e, "not enough memory for a self-test");
@@ -52,7 +53,7 @@ void selftest_fini(struct selftest *t)
     memory_give(wishes, ARRAY_COUNT(wishes));
 }
 
-/* --- device memory, from the bottom up ----------------------------------------------------------------------------------- */
+/* --- device memory, from the bottom up ---------------------------------------------------------------------------- */
 
 static void *room(size_t bytes)
 {
@@ -65,7 +66,8 @@ static void *room(size_t bytes)
 /* Copies wait for each other: what they read may be on a stack. */
 static void move(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind)
 {
-    if (cudaMemcpyAsync(to, from, bytes, kind, here->stream) != cudaSuccess || cudaStreamSynchronize(here->stream) != cudaSuccess)
+    if (cudaMemcpyAsync(to, from, bytes, kind, here->stream) != cudaSuccess ||
+        cudaStreamSynchronize(here->stream) != cudaSuccess)
         here->failed = true;
 }
 
@@ -98,7 +100,7 @@ static bool fetch_flag(const uint32_t *bad)
     return flag != 0;
 }
 
-/* --- the device as a struct ops, for the cases of conformance.h ---------------------------------------------------------- */
+/* --- the device as a struct ops, for the cases of conformance.h --------------------------------------------------- */
 
 static struct cuda_acts acts_room(uint32_t cols, uint32_t rows)
 {
@@ -144,10 +146,11 @@ static struct cuda_acts send_acts(const struct acts *x, uint32_t n)
     int8_t *sums = here->t->host;
     for (size_t i = 0; i < blocks * ACT_RUNS; i++) {
         sums[i / ACT_RUNS * CUDA_ACT_SUMS + i % ACT_RUNS] = (int8_t)(x->sums[i] & 127);
-        sums[i / ACT_RUNS * CUDA_ACT_SUMS + ACT_RUNS + i % ACT_RUNS] = (int8_t)((x->sums[i] - (x->sums[i] & 127)) / 128);
+        int8_t *high = sums + i / ACT_RUNS * CUDA_ACT_SUMS + ACT_RUNS + i % ACT_RUNS;
+        *high = (int8_t)((x->sums[i] - (x->sums[i] & 127)) / 128);
     }
-    return (struct cuda_acts){ .cols = x->cols, .q = send(x->q, blocks * ACT_BLOCK), .d = send(x->d, blocks * sizeof *x->d),
-                               .sums = send(sums, blocks * CUDA_ACT_SUMS) };
+    return (struct cuda_acts){ .cols = x->cols, .q = send(x->q, blocks * ACT_BLOCK),
+                               .d = send(x->d, blocks * sizeof *x->d), .sums = send(sums, blocks * CUDA_ACT_SUMS) };
 }
 
 static struct cuda_matrix send_matrix(const struct matrix *w, const uint8_t *packed)
@@ -157,8 +160,8 @@ static struct cuda_matrix send_matrix(const struct matrix *w, const uint8_t *pac
                                  .packed = send(packed, cuda_packed_bytes(type, w->rows, w->cols)) };
 }
 
-static void on_device_matmul(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
-                             size_t stride)
+static void on_device_matmul(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end,
+                             float *y, size_t stride)
 {
     ENSURE(begin == 0 && end == w->rows && w->packed);
     here->used = 0;
@@ -169,8 +172,8 @@ static void on_device_matmul(const struct matrix *w, const struct acts *x, uint3
     fetch(y, out, n * stride * sizeof *y);
 }
 
-static void on_device_matmul_float(const struct matrix *w, const float *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
-                                   size_t stride)
+static void on_device_matmul_float(const struct matrix *w, const float *x, uint32_t n, uint32_t begin, uint32_t end,
+                                   float *y, size_t stride)
 {
     ENSURE(begin == 0 && end == w->rows && cuda_packed_bytes((enum cuda_type)w->type, w->rows, w->cols) <= HOST_BYTES);
     here->used = 0;
@@ -184,8 +187,8 @@ static void on_device_matmul_float(const struct matrix *w, const float *x, uint3
 static bool on_device_rmsnorm(const float *x, const float *w, uint32_t n, float eps, float *y)
 {
     here->used = 0;
-    struct cuda_norm norm = { .x = send(x, n * sizeof *x), .weight = send(w, n * sizeof *w), .n = 1, .dim = n, .eps = eps,
-                              .out = room(n * sizeof *y), .bad = flags(1) };
+    struct cuda_norm norm = { .x = send(x, n * sizeof *x), .weight = send(w, n * sizeof *w), .n = 1, .dim = n,
+                              .eps = eps, .out = room(n * sizeof *y), .bad = flags(1) };
     cuda_rmsnorm(&norm, here->stream);
     fetch(y, norm.out, n * sizeof *y);
     return !fetch_flag(norm.bad);
@@ -213,6 +216,8 @@ static const struct ops on_device = {
     .gate = on_device_gate,
 };
 
+static bool agrees(enum conformance_case c) { return conformance_digest(&on_device, c) == conformance_expected(c); }
+
 static bool digests_agree(void)
 {
     static const enum conformance_case others[] = { CONFORMANCE_QUANTIZE, CONFORMANCE_RMSNORM, CONFORMANCE_GATE };
@@ -220,11 +225,11 @@ static bool digests_agree(void)
     for (size_t i = 0; i < ARRAY_COUNT(others); i++)
         fine = fine && conformance_digest(&on_device, others[i]) == conformance_expected(others[i]);
     for (int c = CONFORMANCE_MATMUL_Q8_0; c <= CONFORMANCE_MATMUL_F32; c++)
-        fine = fine && conformance_digest(&on_device, (enum conformance_case)c) == conformance_expected((enum conformance_case)c);
+        fine = fine && agrees((enum conformance_case)c);
     return fine;
 }
 
-/* --- beside the scalar code ---------------------------------------------------------------------------------------------- */
+/* --- beside the scalar code --------------------------------------------------------------------------------------- */
 
 static void random_values(struct rng *r, float *x, uint32_t n)
 {
@@ -308,17 +313,21 @@ static void attend_got(const struct attention_case *a, bool split, float got[LAS
                                 .head_dim = DIM, .width = WIDTH, .head_bytes = cuda_head_bytes(DIM) };
     cache.page_bytes = cache.head_bytes * KV_HEADS;
     cache.base = room(2 * cache.page_bytes);
-    struct cuda_heads heads = { .q = send(a->q, sizeof a->q), .k = send(a->k, sizeof a->k), .v = send(a->v, sizeof a->v),
-                                .rotations = send(a->cs, sizeof a->cs), .rows = send(a->rows, sizeof a->rows), .cache = cache,
+    struct cuda_heads heads = { .q = send(a->q, sizeof a->q), .k = send(a->k, sizeof a->k),
+                                .v = send(a->v, sizeof a->v),
+                                .rotations = send(a->cs, sizeof a->cs), .rows = send(a->rows, sizeof a->rows),
+                                .cache = cache,
                                 .n = POSITIONS, .heads = HEADS, .rope_dims = DIM, .score_scale = SCORE_SCALE,
-                                .q8 = room((size_t)POSITIONS * HEADS * WIDTH), .cq = room(POSITIONS * HEADS * sizeof(float)),
+                                .q8 = room((size_t)POSITIONS * HEADS * WIDTH),
+                                .cq = room(POSITIONS * HEADS * sizeof(float)),
                                 .bad = flags(POSITIONS) };
     if (here->failed)
         return;                                            /* kernels would follow a table that never arrived */
     cuda_store_heads(&heads, here->stream);
     uint32_t count = tiles_fill(a->rows + FIRST, LAST_ROWS, HEADS / KV_HEADS, false, tiles);
     struct cuda_attention ask = { .q8 = heads.q8 + (size_t)FIRST * HEADS * WIDTH, .cq = heads.cq + FIRST * HEADS,
-                                  .rows = heads.rows + FIRST, .tiles = send(tiles, count * sizeof *tiles), .cache = cache,
+                                  .rows = heads.rows + FIRST, .tiles = send(tiles, count * sizeof *tiles),
+                                  .cache = cache,
                                   .tile_count = count, .n = LAST_ROWS, .heads = HEADS, .chunks = 2,
                                   .o = room(LAST_ROWS * HEADS * DIM * sizeof(float)), .bad = heads.bad };
     if (split)
@@ -359,8 +368,8 @@ static bool sampling_agrees(struct rng *r)
     bool fine = true;
     random_values(r, logits, VOCAB);
     for (uint32_t i = 0; i < PICKS; i++)
-        picks[i] = (struct cuda_pick){ .temperature_micro = i * 400000, .top_k = i % 3 * 40, .top_p_micro = 1000000 - i / 2 * 90000,
-                                       .position = i, .seed = rng_next(r) };
+        picks[i] = (struct cuda_pick){ .temperature_micro = i * 400000, .top_k = i % 3 * 40,
+                                       .top_p_micro = 1000000 - i / 2 * 90000, .position = i, .seed = rng_next(r) };
     here->used = 0;
     struct cuda_pick *asked = send(picks, sizeof picks);
     const float *sent = send(logits, sizeof logits);
@@ -372,7 +381,8 @@ static bool sampling_agrees(struct rng *r)
         struct sampler_params p = { .temperature_micro = picks[i].temperature_micro, .top_k = picks[i].top_k,
                                     .top_p_micro = picks[i].top_p_micro, .seed = picks[i].seed };
         uint32_t token = 0;
-        fine = sampler_params_check(&p) == OK && sampler_pick(logits, VOCAB, &p, picks[i].position, scratch, &token) == OK &&
+        fine = sampler_params_check(&p) == OK && sampler_pick(logits, VOCAB, &p, picks[i].position, scratch,
+                                                              &token) == OK &&
                token == picks[i].token;
     }
     return fine;
@@ -384,7 +394,8 @@ enum err selftest_run(struct selftest *t, struct CUstream_st *stream)
     struct rng r;
     rng_init(&r, 20);
     here = &bench;
-    bool fine = numerics_check_fpu() == OK && digests_agree() && embedding_agrees(&r) && attention_agrees(&r) && sampling_agrees(&r);
+    bool fine = numerics_check_fpu() == OK && digests_agree() && embedding_agrees(&r) && attention_agrees(&r) &&
+        sampling_agrees(&r);
     here = NULL;
     return fine && !bench.failed ? OK : ERR_DEVICE;
 }

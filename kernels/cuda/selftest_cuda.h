@@ -1,7 +1,8 @@
 /* selftest_cuda.h - does this GPU still compute what the law says?
  *
- * Every kernel runs on built-in inputs: products, norm, gate and quantisation through the cases of conformance.h and their
- * known digests; embedding, heads, attention and sampling beside the scalar code on the host. Some milliseconds.
+ * Every kernel runs on built-in inputs: products, norm, gate and quantisation through the cases of conformance.h and
+ * their known digests; embedding, heads, attention and sampling beside the scalar code on the host. Some
+ * milliseconds.
  *
  * Owns:    2 MiB of device memory and a little of the host's, taken once, so that a full device can be asked, too.
  * Threads: one caller, whose current device is this one.

@@ -1,18 +1,19 @@
 /* steps.h - everything of a pass on a CUDA device that is not a matrix product (those: matrix.h).
  *
- * One function per launch, in the order of NV1 8. Rows of the batch are independent; which rows share a block of threads
- * changes no bit. A row that meets a NaN or an infinity (NV1 11) gets its entry of `bad` set to 1.
+ * One function per launch, in the order of NV1 8. Rows of the batch are independent; which rows share a block of
+ * threads changes no bit. A row that meets a NaN or an infinity (NV1 11) gets its entry of `bad` set to 1.
  *
  *   key and value block of one chunk, one head: 256 positions, dimensions padded to `width`, a multiple of 32
  *     keys     byte of (position p, dimension i) at (i / 32 * 256 + p) * 32 + i % 32
  *     values   byte of (position p, dimension i) at (p / 32 * width + i) * 32 + place(p % 32)
- *              place(8 n + 2 t + e) = 8 t + 2 n + e: a lane of the matrix unit that has scored positions 2 t, 2 t + 1 of
- *              four groups of eight finds the values of just these side by side (attention.cu)
+ *              place(8 n + 2 t + e) = 8 t + 2 n + e: a lane of the matrix unit that has scored positions 2 t, 2 t +
+ *              1 of four groups of eight finds the values of just these side by side (attention.cu)
  *     then 256 key scales, 256 value scales (fp32)
  *   page: layers x kv_heads x that.
  *
  * Owns:    nothing; all pointers but those inside structs passed by value are to device memory, aligned to 16 bytes.
- * Threads: launches are enqueued in `stream`; none synchronises, all can be captured in a graph. A launch that fails is
+ * Threads: launches are enqueued in `stream`; none synchronises, all can be captured in a graph. A launch that fails
+ * is
  *          found by cudaGetLastError().
  * Spec:    NV1 3-7, 9-11
  */
@@ -62,8 +63,8 @@ struct cuda_stored {
 };
 void cuda_embed(const struct cuda_stored *stored, uint32_t n, float *x, struct CUstream_st *stream);
 
-/* NV1 5.3, 5.1, 3.2: for r < n with i = which ? which[r] : r: x[i] += y[i] unless y is NULL; row r of out is RMSNORM(x[i]),
- * of acts its quantisation. out may be NULL, acts may be NULL. */
+/* NV1 5.3, 5.1, 3.2: for r < n with i = which ? which[r] : r: x[i] += y[i] unless y is NULL; row r of out is
+ * RMSNORM(x[i]), of acts its quantisation. out may be NULL, acts may be NULL. */
 struct cuda_norm {
     float *x;
     const float *y;
@@ -84,8 +85,8 @@ void cuda_quantize(const float *x, uint32_t n, const struct cuda_acts *acts, uin
 void cuda_gate(float *gate, const float *up, uint32_t n, uint32_t dim, const struct cuda_acts *acts, uint32_t *bad,
                struct CUstream_st *stream);
 
-/* NV1 6.6, 7.1 of all heads of n rows: quantised queries to q8 (n, heads, width) and cq (n, heads), keys and values to their
- * places in the cache. */
+/* NV1 6.6, 7.1 of all heads of n rows: quantised queries to q8 (n, heads, width) and cq (n, heads), keys and values
+ * to their places in the cache. */
 struct cuda_heads {
     const float *q, *k, *v;              /* (n, heads or kv_heads, head_dim) */
     const float *rotations;              /* (positions, rope_dims): cos, sin of each pair */
@@ -99,8 +100,8 @@ struct cuda_heads {
 };
 void cuda_store_heads(const struct cuda_heads *heads, struct CUstream_st *stream);
 
-/* NV1 7.2-7.6: o (rows, heads, head_dim). With `partial` every chunk has its own block and a second launch folds them; without,
- * a block walks through all chunks of its queries. The bits are the same. */
+/* NV1 7.2-7.6: o (rows, heads, head_dim). With `partial` every chunk has its own block and a second launch folds
+ * them; without, a block walks through all chunks of its queries. The bits are the same. */
 struct cuda_attention {
     const int8_t *q8;
     const float *cq;

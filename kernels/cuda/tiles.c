@@ -11,7 +11,8 @@ static uint32_t rows_together(const struct cuda_row *rows, uint32_t left, uint32
     return n;
 }
 
-uint32_t tiles_fill(const struct cuda_row *rows, uint32_t n, uint32_t group, bool one_row, struct cuda_query_tile *tiles)
+uint32_t tiles_fill(const struct cuda_row *rows, uint32_t n, uint32_t group, bool one_row,
+                    struct cuda_query_tile *tiles)
 {
     uint32_t count = 0, most = one_row || group > CUDA_QUERIES ? 1 : CUDA_QUERIES / group;
     for (uint32_t row = 0, taken; row < n; row += taken) {

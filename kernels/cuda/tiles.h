@@ -13,6 +13,7 @@
 /* At most this many tiles of n rows with `group` query heads per kv head. */
 uint32_t tiles_max(uint32_t n, uint32_t group);
 /* Fills tiles, returns their number. one_row: no tile holds two rows, so that the number depends on n alone. */
-uint32_t tiles_fill(const struct cuda_row *rows, uint32_t n, uint32_t group, bool one_row, struct cuda_query_tile *tiles);
+uint32_t tiles_fill(const struct cuda_row *rows, uint32_t n, uint32_t group, bool one_row,
+                    struct cuda_query_tile *tiles);
 
 #endif

@@ -26,7 +26,8 @@ static uint32_t rows_of(const struct tensor *t) { return (uint32_t)tensor_rows(t
 
 static uint32_t parts_count(const struct model *m) { return m->config.layers * PER_LAYER + 2; }
 
-/* Part i of the model: nine of each layer, then the last norm and the head. w may have no layers yet: then only `from` counts. */
+/* Part i of the model: nine of each layer, then the last norm and the head. w may have no layers yet: then only
+ * `from` counts. */
 static struct part part_at(const struct model *m, struct cuda_weights *w, uint32_t i)
 {
     static struct cuda_layer nowhere;
@@ -34,7 +35,8 @@ static struct part part_at(const struct model *m, struct cuda_weights *w, uint32
     if (i == layers * PER_LAYER)
         return (struct part){ .from = &m->output_norm, .norm = &w->output_norm };
     if (i > layers * PER_LAYER)
-        return (struct part){ .from = m->config.tied ? &m->token_embd : &m->output, .matrix = &w->head, .is_kept = m->config.tied };
+        return (struct part){ .from = m->config.tied ? &m->token_embd : &m->output, .matrix = &w->head,
+                              .is_kept = m->config.tied };
     const struct model_layer *l = &m->layers[i / PER_LAYER];
     struct cuda_layer *to = w->layers ? &w->layers[i / PER_LAYER] : &nowhere;
     const struct part parts[PER_LAYER] = {
@@ -49,7 +51,8 @@ static struct part part_at(const struct model *m, struct cuda_weights *w, uint32
 
 static uint64_t part_bytes(const struct part *p)
 {
-    return p->norm ? p->from->bytes : cuda_packed_bytes((enum cuda_type)p->from->type, rows_of(p->from), cols_of(p->from));
+    return p->norm ? p->from->bytes : cuda_packed_bytes((enum cuda_type)p->from->type, rows_of(p->from),
+                                                        cols_of(p->from));
 }
 
 uint64_t weights_bytes(const struct model *model)
@@ -66,7 +69,7 @@ uint64_t weights_bytes(const struct model *model)
     return sum;
 }
 
-/* --- the way up ---------------------------------------------------------------------------------------------------------- */
+/* --- the way up --------------------------------------------------------------------------------------------------- */
 
 struct upload {
     struct pool *pool;
@@ -81,7 +84,8 @@ struct upload {
 static uint8_t *free_half(struct upload *u)
 {
     uint32_t i = u->turn++ % 2;
-    /* What was copied from this half lies before what was copied from the other, and that is under way: wait for both. */
+    /* What was copied from this half lies before what was copied from the other, and that is under way: wait for
+     * both. */
     if (u->was_used[i] && cudaStreamSynchronize(u->stream) != cudaSuccess)
         return NULL;
     u->was_used[i] = true;
@@ -109,7 +113,8 @@ static void pack_group(void *ctx, uint32_t i)
 
 static enum err send_matrix(struct upload *u, const struct tensor *from, uint8_t *to)
 {
-    struct pack_loop loop = { .from = from, .group_bytes = cuda_group_bytes((enum cuda_type)from->type, cols_of(from)) };
+    struct pack_loop loop = { .from = from, .group_bytes = cuda_group_bytes((enum cuda_type)from->type,
+                                                                            cols_of(from)) };
     uint32_t groups = (rows_of(from) + PACK_ROWS - 1) / PACK_ROWS, most = (uint32_t)(u->half_bytes / loop.group_bytes);
     for (uint32_t count; loop.first < groups; loop.first += count) {
         count = groups - loop.first < most ? groups - loop.first : most;
@@ -138,8 +143,8 @@ static enum err send_part(struct upload *u, const struct part *p, uint8_t *to, c
         *p->norm = (const float *)(const void *)to;
         return send_norm(u, p->from, to);
     }
-    *p->matrix = (struct cuda_matrix){ .type = (enum cuda_type)p->from->type, .rows = rows_of(p->from), .cols = cols_of(p->from),
-                                       .packed = to };
+    *p->matrix = (struct cuda_matrix){ .type = (enum cuda_type)p->from->type, .rows = rows_of(p->from),
+                                       .cols = cols_of(p->from), .packed = to };
     enum err e = send_matrix(u, p->from, to);
     if (e == OK && !p->is_kept && model->release)
         model->release(p->from->data, (size_t)p->from->bytes);
@@ -170,8 +175,8 @@ static enum err send_all(struct cuda_weights *w, const struct model *model, stru
     return cudaStreamSynchronize(u->stream) == cudaSuccess ? OK : ERR_DEVICE;
 }
 
-enum err weights_upload(struct cuda_weights *w, const struct model *model, struct pool *pool, struct CUstream_st *stream,
-                        struct fault *why)
+enum err weights_upload(struct cuda_weights *w, const struct model *model, struct pool *pool,
+                        struct CUstream_st *stream, struct fault *why)
 {
     struct upload u = { .pool = pool, .stream = stream, .half_bytes = half_bytes(model) };
     struct memory_wish wishes[] = { { MEMORY_DEVICE, weights_bytes(model), &w->block },

@@ -1,8 +1,8 @@
 /* weights_cuda.h - how do the weights get from the model file onto the device?
  *
- * Once, packed on the way (pack.h) by a few threads, through two halves of pinned memory: one is packed while the other
- * travels. The file's pages are given back when they are through, but for token_embd: rows of that are read from the file
- * whenever a token needs one.
+ * Once, packed on the way (pack.h) by a few threads, through two halves of pinned memory: one is packed while the
+ * other travels. The file's pages are given back when they are through, but for token_embd: rows of that are read
+ * from the file whenever a token needs one.
  *
  * Owns:    device memory for all matrices and norms.
  * Threads: one caller; packing is spread over the pool handed in.
@@ -31,8 +31,8 @@ struct cuda_weights {
 /* Bytes of device memory; 0: a matrix has a type that no kernel takes. */
 uint64_t weights_bytes(const struct model *model);
 /* ERR_MEMORY, ERR_UNSUPPORTED; ERR_DEVICE: the device is lost. On failure nothing is held. */
-enum err weights_upload(struct cuda_weights *w, const struct model *model, struct pool *pool, struct CUstream_st *stream,
-                        struct fault *why) MUST_CHECK;
+enum err weights_upload(struct cuda_weights *w, const struct model *model, struct pool *pool,
+                        struct CUstream_st *stream, struct fault *why) MUST_CHECK;
 void weights_free(struct cuda_weights *w);
 
 #endif

@@ -1,4 +1,5 @@
-/* bench_bandwidth.cu - the rate at which this GPU reads and copies its memory, which is the limit of decoding. Not a test.
+/* bench_bandwidth.cu - the rate at which this GPU reads and copies its memory, which is the limit of decoding. Not a
+ * test.
  *
  * Prints "read GB/s" and "copy GB/s", best of ten, over 1 GiB. */
 #include <cuda_runtime.h>
@@ -49,7 +50,8 @@ int main()
         fprintf(stderr, "no GPU: %s\n", cudaGetErrorString(cudaGetLastError()));
         return 2;
     }
-    double bytes = (double)(n * sizeof *from), read = best_ms(false, from, to, n, out), copied = best_ms(true, from, to, n, out);
+    double bytes = (double)(n * sizeof *from);
+    double read = best_ms(false, from, to, n, out), copied = best_ms(true, from, to, n, out);
     if (read <= 0 || copied <= 0)
         return 2;
     printf("read %.0f GB/s\ncopy %.0f GB/s\n", bytes / read * 1e-6, 2 * bytes / copied * 1e-6);

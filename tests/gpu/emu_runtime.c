@@ -86,7 +86,7 @@ static bool fails(void)
 
 static cudaError_t fail(cudaError_t e) { return last_error = e; }
 
-/* --- memory --------------------------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------------------------------- */
 
 static struct block *find(const void *p)
 {
@@ -160,7 +160,7 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total)
     return cudaSuccess;
 }
 
-/* --- what is to be done later ----------------------------------------------------------------------------------------------- */
+/* --- what is to be done later ------------------------------------------------------------------------------------- */
 
 static void deeds_add(struct deeds *d, const struct deed *deed)
 {
@@ -271,7 +271,7 @@ cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stre
     return cudaSuccess;
 }
 
-/* --- graphs ------------------------------------------------------------------------------------------------------------------ */
+/* --- graphs ------------------------------------------------------------------------------------------------------- */
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode)
 {
@@ -337,7 +337,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
     return cudaSuccess;
 }
 
-/* --- devices and errors --------------------------------------------------------------------------------------------------------- */
+/* --- devices and errors ------------------------------------------------------------------------------------------- */
 
 cudaError_t cudaGetDeviceCount(int *count)
 {

@@ -1,8 +1,8 @@
 /* emu_runtime.h - a CUDA runtime for the emulated device, as lazy as the rules allow.
  *
- * What is enqueued in a stream happens when the host waits for it, no sooner: a host that changes a buffer too early, or
- * looks at a result too soon, sees the wrong bytes here every time. Memory is counted and can be short; any call can be made
- * to fail. One stream, one device memory, several device numbers.
+ * What is enqueued in a stream happens when the host waits for it, no sooner: a host that changes a buffer too
+ * early, or looks at a result too soon, sees the wrong bytes here every time. Memory is counted and can be short;
+ * any call can be made to fail. One stream, one device memory, several device numbers.
  *
  * Threads: one, like emu.h.
  */

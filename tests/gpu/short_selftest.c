@@ -1,5 +1,5 @@
-/* short_selftest.c - in the place of kernels/cuda/selftest_cuda.c where a test opens many devices: the real one takes the
- * emulated machine half a second (test_cuda_selftest.c runs it). */
+/* short_selftest.c - in the place of kernels/cuda/selftest_cuda.c where a test opens many devices: the real one
+ * takes the emulated machine half a second (test_cuda_selftest.c runs it). */
 #include "kernels/cuda/memory_cuda.h"
 #include "kernels/cuda/selftest_cuda.h"
 #include "tests/gpu/runtime/cuda_runtime_api.h"
@@ -18,6 +18,7 @@ void selftest_fini(struct selftest *t)
 
 enum err selftest_run(struct selftest *t, struct CUstream_st *stream)
 {
-    bool fine = cudaMemsetAsync(t->device, 0, 256, stream) == cudaSuccess && cudaStreamSynchronize(stream) == cudaSuccess;
+    bool fine = cudaMemsetAsync(t->device, 0, 256, stream) == cudaSuccess &&
+                cudaStreamSynchronize(stream) == cudaSuccess;
     return fine ? OK : ERR_DEVICE;
 }

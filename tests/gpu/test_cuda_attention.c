@@ -1,5 +1,5 @@
-/* test_cuda_attention.c - rotation, cache and attention on the emulated device against the law's: every head shape, contexts
- * across the borders of tiles and chunks, several slots, both ways of walking through the chunks. memcmp. */
+/* test_cuda_attention.c - rotation, cache and attention on the emulated device against the law's: every head shape,
+ * contexts across the borders of tiles and chunks, several slots, both ways of walking through the chunks. memcmp. */
 #include "tests/test.h"
 
 #include <math.h>
@@ -106,8 +106,9 @@ static float score_scale(const struct shape *s) { return (float)(0x1.71547652b82
 static void store(struct rig *g, struct batch *b)
 {
     const char *first;
-    struct cuda_heads heads = { .q = b->q, .k = b->k, .v = b->v, .rotations = g->rotations, .rows = b->rows, .cache = g->cache,
-                                .n = b->n, .heads = g->s.heads, .rope_dims = g->s.rope_dims, .layer = LAYER,
+    struct cuda_heads heads = { .q = b->q, .k = b->k, .v = b->v, .rotations = g->rotations, .rows = b->rows,
+                                .cache = g->cache, .n = b->n, .heads = g->s.heads, .rope_dims = g->s.rope_dims,
+                                .layer = LAYER,
                                 .score_scale = score_scale(&g->s), .q8 = b->q8, .cq = b->cq, .bad = b->bad };
     if (b->n > 0)
         cuda_store_heads(&heads, NULL);
@@ -143,9 +144,11 @@ static void attend(struct rig *g, struct batch *b, bool split, bool one_row)
         chunks = b->rows[r].position / CHUNK + 1 > chunks ? b->rows[r].position / CHUNK + 1 : chunks;
     count = tiles_fill(b->rows, b->n, group, one_row, tiles);
     assert_true(count <= tiles_max(b->n, group));
-    float *partial = split ? emu_alloc("partial", cuda_partial_floats(b->n, g->s.heads, chunks, g->s.head_dim) * 4) : NULL;
-    struct cuda_attention a = { .q8 = b->q8, .cq = b->cq, .rows = b->rows, .tiles = tiles, .cache = g->cache, .tile_count = count,
-                                .n = b->n, .heads = g->s.heads, .layer = LAYER, .chunks = chunks, .partial = partial, .o = b->o,
+    size_t parts = cuda_partial_floats(b->n, g->s.heads, chunks, g->s.head_dim);
+    float *partial = split ? emu_alloc("partial", parts * sizeof *partial) : NULL;
+    struct cuda_attention a = { .q8 = b->q8, .cq = b->cq, .rows = b->rows, .tiles = tiles, .cache = g->cache,
+                                .tile_count = count, .n = b->n, .heads = g->s.heads, .layer = LAYER, .chunks = chunks,
+                                .partial = partial, .o = b->o,
                                 .bad = b->bad };
     cuda_attend(&a, NULL);
     if (emu_take_faults(&first) != 0)
@@ -162,15 +165,17 @@ static void assert_same_answers(struct rig *g, struct batch *b, const char *how)
     for (uint32_t r = 0; r < b->n; r++)
         for (uint32_t h = 0; h < s->heads; h++) {
             size_t at = ((size_t)r * s->heads + h) * s->head_dim;
-            struct attn_query query = { .q = b->q + at, .slot = b->rows[r].slot, .position = b->rows[r].position, .layer = LAYER,
+            struct attn_query query = { .q = b->q + at, .slot = b->rows[r].slot, .position = b->rows[r].position,
+                                        .layer = LAYER,
                                         .kv_head = h / (s->heads / s->kv_heads), .score_scale = score_scale(s) };
             bool fine = attention(&ops_ref, &g->right, &query, right);
             if (!fine && !b->bad[r])
                 fail_msg("%s: row %u is bad and nobody noticed", how, r);
             for (uint32_t i = 0; i < s->head_dim && !b->bad[r]; i++)
                 if (float_bits(right[i]) != float_bits(b->o[at + i]))
-                    fail_msg("%s, %u/%u heads of %u, position %u, head %u, dimension %u: %08x, expected %08x", how, s->heads,
-                             s->kv_heads, s->head_dim, b->rows[r].position, h, i, float_bits(b->o[at + i]), float_bits(right[i]));
+                    fail_msg("%s, %u/%u heads of %u, position %u, head %u, dimension %u: %08x, expected %08x", how,
+                             s->heads, s->kv_heads, s->head_dim, b->rows[r].position, h, i, float_bits(b->o[at + i]),
+                             float_bits(right[i]));
         }
 }
 
@@ -264,7 +269,8 @@ static void a_score_beyond_all_numbers_is_marked(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(answers_are_those_of_the_law), cmocka_unit_test(a_bad_row_is_marked),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(answers_are_those_of_the_law),
+                                        cmocka_unit_test(a_bad_row_is_marked),
                                         cmocka_unit_test(a_score_beyond_all_numbers_is_marked) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

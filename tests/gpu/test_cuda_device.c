@@ -1,5 +1,5 @@
-/* test_cuda_device.c - a whole GPU device on the emulated machine: its own host code, graphs and copies included, gives the
- * tokens and head bytes of the scalar device. */
+/* test_cuda_device.c - a whole GPU device on the emulated machine: its own host code, graphs and copies included,
+ * gives the tokens and head bytes of the scalar device. */
 #include "tests/test.h"
 
 #include <math.h>
@@ -87,7 +87,8 @@ static void ask(struct pair *p, const struct row *rows, uint32_t n, struct devic
         assert_false(device_row_failed(d, i));
         if (!rows[i].want)
             continue;
-        picks[wanted] = (struct pick){ .wanted = wanted, .position = rows[i].position + 1, .params = &params[wanted % 3] };
+        picks[wanted] = (struct pick){ .wanted = wanted, .position = rows[i].position + 1,
+                                       .params = &params[wanted % 3] };
         device_head_bytes(d, wanted, heads + wanted * head_bytes);
         wanted++;
     }
@@ -98,7 +99,8 @@ static void compare(struct pair *p, const struct row *rows, uint32_t n)
 {
     const struct sampler_params params[3] = { { .top_p_micro = 1000000 },
                                               { .temperature_micro = 900000, .top_p_micro = 1000000, .seed = 5 },
-                                              { .temperature_micro = 1500000, .top_k = 30, .top_p_micro = 800000, .seed = 6 } };
+                                              { .temperature_micro = 1500000, .top_k = 30, .top_p_micro = 800000,
+                                                .seed = 6 } };
     const struct tensor *head = p->model.config.tied ? &p->model.token_embd : &p->model.output;
     size_t bytes = quant_head_bytes(head->type, p->model.config.dim);
     uint8_t *got = malloc(ROWS_MAX * bytes), *right = malloc(ROWS_MAX * bytes);
@@ -173,9 +175,11 @@ static void the_gpu_says_what_the_law_says(void **state)
 /* Positions beyond the first chunk, and beyond the chunks that the first graph was made for. */
 static void a_long_answer_crosses_chunks(void **state)
 {
-    static const struct tiny_llama spec = { .layers = 1, .dim = 32, .heads = 2, .kv_heads = 1, .head_dim = 16, .ffn_dim = 32,
+    static const struct tiny_llama spec = { .layers = 1, .dim = 32, .heads = 2, .kv_heads = 1, .head_dim = 16,
+                                            .ffn_dim = 32,
                                             .vocab = 40, .context = 640, .rope_base = 10000.0f, .rope_factor = 1.0f,
-                                            .rms_eps = 1e-5f, .type = TENSOR_Q8_0, .embd_type = TENSOR_Q8_0, .seed = 30 };
+                                            .rms_eps = 1e-5f, .type = TENSOR_Q8_0, .embd_type = TENSOR_Q8_0,
+                                            .seed = 30 };
     (void)state;
     struct pair p;
     struct row rows[ROWS_MAX];
@@ -188,9 +192,10 @@ static void a_long_answer_crosses_chunks(void **state)
     pair_close(&p);
 }
 
-/* --- rows that fail (NV1 11) ------------------------------------------------------------------------------------------------ */
+/* --- rows that fail (NV1 11) -------------------------------------------------------------------------------------- */
 
-static const struct tiny_llama FLOATS = { .layers = 1, .dim = 40, .heads = 2, .kv_heads = 1, .head_dim = 20, .ffn_dim = 48,
+static const struct tiny_llama FLOATS = { .layers = 1, .dim = 40, .heads = 2, .kv_heads = 1, .head_dim = 20,
+                                          .ffn_dim = 48,
                                           .vocab = 40, .context = 640, .rope_base = 10000.0f, .rope_factor = 1.0f,
                                           .rms_eps = 1e-5f, .type = TENSOR_F32, .embd_type = TENSOR_F32, .seed = 32 };
 
@@ -205,7 +210,8 @@ static void a_row_fails_alone(void **state)
     (void)state;
     struct pair p;
     struct row rows[] = { { .slot = 0, .token = 1, .want = true }, { .slot = 1, .token = 5, .want = true },
-                          { .slot = 1, .position = 1, .token = 2, .want = true }, { .slot = 2, .token = 3, .want = true } };
+                          { .slot = 1, .position = 1, .token = 2, .want = true },
+                          { .slot = 2, .token = 3, .want = true } };
     uint8_t got[40 * 4], right[40 * 4];
     pair_open(&p, &FLOATS);
     poke(&p.model.token_embd, 5, NAN);
@@ -250,7 +256,7 @@ static void logits_that_are_no_numbers_are_an_error_of_the_pick(void **state)
     pair_close(&p);
 }
 
-/* --- the file's pages -------------------------------------------------------------------------------------------------------- */
+/* --- the file's pages --------------------------------------------------------------------------------------------- */
 
 static uint64_t released;
 static const uint8_t *embedding;
@@ -272,7 +278,8 @@ static void stored_weights_are_given_back(void **state)
         spec.tied = tied;
         model_open_tiny(&p, &spec);
         const struct model_layer *l = &p.model.layers[0];
-        const struct tensor *all[] = { &l->attn_q, &l->attn_k, &l->attn_v, &l->attn_output, &l->ffn_gate, &l->ffn_up, &l->ffn_down };
+        const struct tensor *all[] = { &l->attn_q, &l->attn_k, &l->attn_v, &l->attn_output, &l->ffn_gate, &l->ffn_up,
+                                       &l->ffn_down };
         for (size_t i = 0; i < ARRAY_COUNT(all); i++)
             matrices += all[i]->bytes;
         matrices += tied ? 0 : p.model.output.bytes;
@@ -288,7 +295,8 @@ static void stored_weights_are_given_back(void **state)
 #if !defined(TM_ON_SILICON)              /* a real GPU neither goes away nor shrinks on request */
 static void names_and_memory(void **state)
 {
-    static const char *const nowhere[] = { "cuda:2", "cuda:", "cuda:x", "cuda:1x", "cudax", "avx2", "cuda:99999999999" };
+    static const char *const nowhere[] = { "cuda:2", "cuda:", "cuda:x", "cuda:1x", "cudax", "avx2",
+                                           "cuda:99999999999" };
     (void)state;
     struct pair p;
     struct device *d = NULL;

@@ -1,4 +1,5 @@
-/* test_cuda_selftest.c - a GPU's self-test on the emulated device: fine when all is fine, and ERR_DEVICE whichever call fails. */
+/* test_cuda_selftest.c - a GPU's self-test on the emulated device: fine when all is fine, and ERR_DEVICE whichever
+ * call fails. */
 #include "tests/test.h"
 
 #include "kernels/cuda/selftest_cuda.h"

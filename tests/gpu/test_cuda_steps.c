@@ -46,7 +46,7 @@ static uint32_t *flags(uint32_t n)
     return bad;
 }
 
-/* --- quantised rows on both sides ------------------------------------------------------------------------------------------ */
+/* --- quantised rows on both sides --------------------------------------------------------------------------------- */
 
 struct both {
     struct cuda_acts got;
@@ -78,7 +78,8 @@ static void both_fini(struct both *b)
 static void assert_same_acts(const char *what, const struct both *b, uint32_t row)
 {
     size_t at = (size_t)row * b->blocks;
-    assert_same(what, b->got.cols, b->got.q + at * ACT_BLOCK, b->right.q + at * ACT_BLOCK, (size_t)b->blocks * ACT_BLOCK);
+    assert_same(what, b->got.cols, b->got.q + at * ACT_BLOCK, b->right.q + at * ACT_BLOCK,
+                (size_t)b->blocks * ACT_BLOCK);
     assert_same(what, b->got.cols, b->got.d + at, b->right.d + at, b->blocks * sizeof(float));
     for (uint32_t r = 0; r < b->blocks * ACT_RUNS; r++) {
         const int8_t *sums = b->got.sums + (at + r / ACT_RUNS) * CUDA_ACT_SUMS + r % ACT_RUNS;
@@ -87,7 +88,7 @@ static void assert_same_acts(const char *what, const struct both *b, uint32_t ro
     }
 }
 
-/* --- one test per kernel --------------------------------------------------------------------------------------------------- */
+/* --- one test per kernel ------------------------------------------------------------------------------------------ */
 
 static const uint32_t widths[] = { 1, 7, 64, 255, 256, 257, 600, 1032, 4100 };
 
@@ -133,7 +134,8 @@ static void check_norm(struct norm_case c, enum input_kind kind)
     if (c.n > 1)
         x[2 * c.dim + 1] = NAN;
     memcpy(right_x, x, (size_t)ROWS * c.dim * 4);
-    struct cuda_norm norm = { .x = x, .y = c.add ? y : NULL, .which = c.choose ? which : NULL, .weight = w, .n = c.n, .dim = c.dim,
+    struct cuda_norm norm = { .x = x, .y = c.add ? y : NULL, .which = c.choose ? which : NULL, .weight = w, .n = c.n,
+                              .dim = c.dim,
                               .eps = 1e-5f, .out = c.out ? out : NULL, .acts = c.quantize ? &b.got : NULL, .bad = bad };
     cuda_rmsnorm(&norm, NULL);
     assert_no_faults("rmsnorm");
@@ -169,8 +171,9 @@ static void rows_are_normalised(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(widths); i++)
         for (uint32_t options = 0; options < 8; options++) {
-            struct norm_case c = { .n = (uint32_t)i % 3 + 1, .dim = widths[i], .add = options & 1, .choose = options & 2,
-                                   .quantize = options & 4, .out = !(options & 4) || options & 1 };
+            struct norm_case c = { .n = (uint32_t)i % 3 + 1, .dim = widths[i], .add = options & 1,
+                                   .choose = options & 2, .quantize = options & 4,
+                                   .out = options != 4 && options != 6 };
             if (c.dim > 1)
                 check_norm(c, options % 4 == 2 ? INPUT_WIDE : INPUT_ORDINARY);
         }
@@ -185,7 +188,8 @@ static void gates_follow_the_law(void **state)
             uint32_t dim = widths[i];
             bool quantize = options & 1;
             struct both b = both_init(ROWS, dim);
-            float *g = random_floats("g", options & 2 ? INPUT_WIDE : INPUT_ORDINARY, ROWS * dim), *right = calloc(dim, 4);
+            float *g = random_floats("g", options & 2 ? INPUT_WIDE : INPUT_ORDINARY, ROWS * dim);
+            float *right = calloc(dim, 4);
             float *u = random_floats("u", INPUT_ORDINARY, ROWS * dim);
             uint32_t *bad = flags(ROWS);
             for (uint32_t k = 0; k < ROWS * dim; k++)
@@ -225,7 +229,8 @@ static void check_embed(enum tensor_type type)
         input_blocks(&rng, f, stored, ROWS * (cols / len), true);
     else
         rng_bytes(&rng, stored, ROWS * row_bytes);
-    struct cuda_stored a = { .type = (enum cuda_type)type, .block_len = len, .block_bytes = bytes, .cols = cols, .rows = stored };
+    struct cuda_stored a = { .type = (enum cuda_type)type, .block_len = len, .block_bytes = bytes, .cols = cols,
+                             .rows = stored };
     emu_make_constant(stored);
     cuda_embed(&a, ROWS, x, NULL);
     assert_no_faults("embed");
@@ -252,7 +257,7 @@ static void stored_rows_become_floats(void **state)
         check_embed(block_format_at(i)->type);
 }
 
-/* --- sampling ------------------------------------------------------------------------------------------------------------- */
+/* --- sampling ----------------------------------------------------------------------------------------------------- */
 
 enum { PICKS = 6 };
 
@@ -260,7 +265,8 @@ static void fill_logits(float *logits, uint32_t vocab, uint32_t kind)
 {
     for (uint32_t i = 0; i < vocab; i++) {
         float x = input_value(&rng, INPUT_ORDINARY);
-        logits[i] = kind == 0 ? x * 8.0f : kind == 1 ? (float)(int32_t)(x * 3.0f) : kind == 2 ? x * 0x1p-120f : x * 300.0f;
+        float some[] = { x * 8.0f, (float)(int32_t)(x * 3.0f), x * 0x1p-120f, x * 300.0f };
+        logits[i] = some[kind];
         if (kind == 1 && logits[i] == 0.0f && i % 2)
             logits[i] = -0.0f;
     }
@@ -268,6 +274,7 @@ static void fill_logits(float *logits, uint32_t vocab, uint32_t kind)
 
 static void check_sample(uint32_t vocab, uint32_t round)
 {
+    static const uint32_t shares[] = { 1000000, 1, 900000, 999999, 500000 };
     float *logits = floats("logits", (size_t)PICKS * vocab);
     struct cuda_pick *picks = emu_alloc("picks", PICKS * sizeof *picks);
     void *scratch = malloc(sampler_scratch_bytes(vocab));
@@ -275,8 +282,9 @@ static void check_sample(uint32_t vocab, uint32_t round)
         fill_logits(logits + (size_t)k * vocab, vocab, (round + k) % 4);
         picks[k] = (struct cuda_pick){ .temperature_micro = (round + k) % 5 ? 200000 + 700000 * k : 0,
                                        .top_k = (uint32_t[]){ 0, 1, 5, 40, vocab, vocab / 2 }[rng_below(&rng, 6)],
-                                       .top_p_micro = (uint32_t[]){ 1000000, 1, 900000, 999999, 500000 }[rng_below(&rng, 5)],
-                                       .position = (uint32_t)rng_below(&rng, 1 << 20), .seed = rng_next(&rng), .row = k };
+                                       .top_p_micro = shares[rng_below(&rng, ARRAY_COUNT(shares))],
+                                       .position = (uint32_t)rng_below(&rng, 1 << 20), .seed = rng_next(&rng),
+                                       .row = k };
     }
     if (round % 7 == 3)
         logits[2 * (size_t)vocab + vocab / 2] = NAN;
@@ -289,8 +297,8 @@ static void check_sample(uint32_t vocab, uint32_t round)
         enum err e = sampler_pick(logits + (size_t)k * vocab, vocab, &p, picks[k].position, scratch, &token);
         assert_int_equal(picks[k].bad, e == ERR_NUMERIC);
         if (e == OK && token != picks[k].token)
-            fail_msg("round %u, vocabulary %u, pick %u (%u, %u, %u): token %u, expected %u", round, vocab, k, p.temperature_micro,
-                     p.top_k, p.top_p_micro, picks[k].token, token);
+            fail_msg("round %u, vocabulary %u, pick %u (%u, %u, %u): token %u, expected %u", round, vocab, k,
+                     p.temperature_micro, p.top_k, p.top_p_micro, picks[k].token, token);
     }
     free(scratch);
     emu_free(picks);

@@ -1,5 +1,5 @@
-/* torture_cuda_device.c - a GPU device comes through the failure of any call of the CUDA runtime: a named error, nothing held,
- * no kernel run on what never arrived. */
+/* torture_cuda_device.c - a GPU device comes through the failure of any call of the CUDA runtime: a named error,
+ * nothing held, no kernel run on what never arrived. */
 #include "tests/test.h"
 
 #include "kernels/cuda/device_cuda.h"
@@ -46,7 +46,8 @@ static bool converse_until(const struct model *model, uint64_t call, bool for_go
 
 static void every_failure_is_survived(void **state)
 {
-    static const struct tiny_llama spec = { .layers = 1, .dim = 32, .heads = 2, .kv_heads = 1, .head_dim = 16, .ffn_dim = 32,
+    static const struct tiny_llama spec = { .layers = 1, .dim = 32, .heads = 2, .kv_heads = 1, .head_dim = 16,
+                                            .ffn_dim = 32,
                                             .vocab = 40, .context = 640, .rope_base = 10000.0f, .rope_factor = 1.0f,
                                             .rms_eps = 1e-5f, .type = TENSOR_F32, .embd_type = TENSOR_F32, .seed = 31 };
     (void)state;

@@ -1,7 +1,8 @@
-/* cuda_runtime_api.h - of the emulated device: the part of the CUDA runtime that kernels/cuda/ calls, under the same names.
+/* cuda_runtime_api.h - of the emulated device: the part of the CUDA runtime that kernels/cuda/ calls, under the same
+ * names.
  *
- * The host code is compiled against this header instead of NVIDIA's and linked with tests/gpu/emu_runtime.c. Numbers of
- * constants are our own: nothing but this program sees them.
+ * The host code is compiled against this header instead of NVIDIA's and linked with tests/gpu/emu_runtime.c. Numbers
+ * of constants are our own: nothing but this program sees them.
  */
 #ifndef TALLYMESH_TESTS_GPU_RUNTIME_CUDA_RUNTIME_API_H
 #define TALLYMESH_TESTS_GPU_RUNTIME_CUDA_RUNTIME_API_H
