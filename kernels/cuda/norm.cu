@@ -1,6 +1,6 @@
 /* norm.cu - residual, RMS norm and quantisation of a row in one reading (NV1 5.3, 5.1, 3.2).
  *
- * A block of threads is a row; a warp takes every eighth block of 256. The lanes of the sum are those of the law 
+ * A block of threads is a row; a warp takes every eighth block of 256. The lanes of the sum are those of the law
  * (l + 32 i), the lanes of the quantisation hold eight neighbours, so a row is read twice, the second time from L1. */
 #include "kernels/cuda/quantize_parts.h"
 #include "kernels/cuda/steps.h"
