@@ -72,7 +72,7 @@ static uint32_t add_rows(struct pair *p, struct row *rows, uint32_t n, uint32_t 
 {
     for (uint32_t i = 0; i < count; i++)
         rows[n + i] = (struct row){ .slot = slot, .position = p->length[slot]++,
-                                    .token = (uint32_t)rng_below(&p->rng, (int64_t)p->model.config.vocab),
+                                    .token = (uint32_t)rng_below(&p->rng, p->model.config.vocab),
                                     .want = want_all || i + 1 == count };
     return n + count;
 }
