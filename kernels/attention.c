@@ -12,7 +12,7 @@ struct partial {
 };
 
 struct quantized_query {
-    int8_t q[HEAD_DIM_MAX];
+    int8_t q[LIMBS * HEAD_DIM_MAX];
     float cq;
 };
 
@@ -27,7 +27,7 @@ static void start(struct partial *p, float max, uint32_t width)
 static void fold_tile(const struct ops *ops, struct partial *p, const struct attn_tile *tile, const int8_t *values,
                       uint32_t width)
 {
-    int32_t sums[HEAD_DIM_MAX];
+    int32_t sums[LIMBS * HEAD_DIM_MAX];
     ops->attn_values(tile->u, values, width, sums);
     float max = tile->max > p->max ? tile->max : p->max;
     float a = exact_pow2(p->max - max), b = exact_pow2(tile->max - max);
@@ -41,16 +41,16 @@ static bool read_chunk(const struct ops *ops, const struct quantized_query *quer
                        uint32_t n, uint32_t width, struct partial *p)
 {
     for (uint32_t first = 0; first < n; first += TILE) {
-        int32_t scores[TILE];
+        int32_t scores[LIMBS][TILE];
         struct attn_tile tile;
         uint32_t in_tile = n - first < TILE ? n - first : TILE;
-        ops->attn_scores(query->q, chunk->keys + (size_t)first * width, width, scores);
+        ops->attn_scores(query->q, chunk->keys + (size_t)first * LIMBS * width, width, scores);
         if (!ops->attn_softmax(scores, query->cq, chunk->key_scales + first, chunk->value_scales + first, in_tile,
                                &tile))
             return false;
         if (first == 0)
             start(p, tile.max, width);
-        fold_tile(ops, p, &tile, chunk->values + (size_t)first * width, width);
+        fold_tile(ops, p, &tile, chunk->values + (size_t)first * LIMBS * width, width);
     }
     return true;
 }
@@ -72,8 +72,8 @@ bool attention(const struct ops *ops, const struct kvcache *kv, const struct att
     uint32_t count = query->position + 1;
     float dq;
     memset(out, 0, kv->head_dim * sizeof *out);
-    memset(q.q, 0, kv->width);
-    if (!ops->quantize_head(query->q, kv->head_dim, q.q, &dq))
+    memset(q.q, 0, LIMBS * kv->width);
+    if (!ops->quantize_head(query->q, kv->head_dim, q.q, q.q + kv->width, &dq))
         return false;
     q.cq = dq * query->score_scale;
     for (uint32_t first = 0; first < count; first += CHUNK) {

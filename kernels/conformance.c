@@ -86,14 +86,15 @@ enum { COLS = 608, MATMUL_COLS = 768, BLOCKS = 3, TOKENS = 3, ROWS = 37, HEAD = 
 struct quantized {
     struct acts acts;
     int8_t q[TOKENS * BLOCKS * ACT_BLOCK];
-    float d[TOKENS * BLOCKS];
+    float d[TOKENS * BLOCKS * ACT_SCALES];
     int16_t sums[TOKENS * BLOCKS * ACT_RUNS];
 };
 
-static void quantize_tokens(const struct ops *ops, struct rng *r, struct quantized *x, uint32_t cols)
+static void quantize_tokens(const struct ops *ops, struct rng *r, struct quantized *x, uint32_t cols,
+                            uint32_t group)
 {
     float in[MATMUL_COLS];
-    x->acts = (struct acts){ .cols = cols, .q = x->q, .d = x->d, .sums = x->sums };
+    x->acts = (struct acts){ .cols = cols, .group = group, .q = x->q, .d = x->d, .sums = x->sums };
     for (uint32_t t = 0; t < TOKENS; t++) {
         values(r, in, cols);
         (void)ops->quantize(in, &x->acts, t);
@@ -102,27 +103,29 @@ static void quantize_tokens(const struct ops *ops, struct rng *r, struct quantiz
 
 static uint64_t digest_quantize(const struct ops *ops, struct rng *r)
 {
-    struct quantized x;
-    quantize_tokens(ops, r, &x, COLS);
     uint64_t h = EMPTY;
-    for (uint32_t i = 0; i < ARRAY_COUNT(x.q); i++)
-        h = add_word(h, (uint8_t)x.q[i]);
-    h = add_floats(h, x.d, ARRAY_COUNT(x.d));
-    for (uint32_t i = 0; i < ARRAY_COUNT(x.sums); i++)
-        h = add_word(h, (uint16_t)x.sums[i]);
+    for (uint32_t group = 32; group <= 256; group += 224) {
+        struct quantized x;
+        quantize_tokens(ops, r, &x, COLS, group);
+        for (uint32_t i = 0; i < ARRAY_COUNT(x.q); i++)
+            h = add_word(h, (uint8_t)x.q[i]);
+        h = add_floats(h, x.d, ARRAY_COUNT(x.d));
+        for (uint32_t i = 0; i < ARRAY_COUNT(x.sums); i++)
+            h = add_word(h, (uint16_t)x.sums[i]);
+    }
     return h;
 }
 
 static uint64_t digest_quantize_head(const struct ops *ops, struct rng *r)
 {
     float in[HEAD], d;
-    int8_t q[HEAD];
+    int8_t q[LIMBS * HEAD];
     uint64_t h = EMPTY;
     for (int round = 0; round < 8; round++) {
         values(r, in, HEAD);
-        (void)ops->quantize_head(in, HEAD, q, &d);
+        (void)ops->quantize_head(in, HEAD, q, q + HEAD, &d);
         h = add_floats(h, &d, 1);
-        for (uint32_t i = 0; i < HEAD; i++)
+        for (uint32_t i = 0; i < LIMBS * HEAD; i++)
             h = add_word(h, (uint8_t)q[i]);
     }
     return h;
@@ -154,9 +157,9 @@ static bool same_in_a_batch(const struct ops *ops, const struct matrix *w, const
     enum { TIMES = 6 };
     static const uint32_t counts[] = { 4, TOKENS * TIMES };
     int8_t q[TIMES][TOKENS * BLOCKS * ACT_BLOCK];
-    float d[TIMES][TOKENS * BLOCKS], many[TIMES * TOKENS * ROWS];
+    float d[TIMES][TOKENS * BLOCKS * ACT_SCALES], many[TIMES * TOKENS * ROWS];
     int16_t sums[TIMES][TOKENS * BLOCKS * ACT_RUNS];
-    struct acts batch = { .cols = few->cols, .q = q[0], .d = d[0], .sums = sums[0] };
+    struct acts batch = { .cols = few->cols, .group = few->group, .q = q[0], .d = d[0], .sums = sums[0] };
     for (uint32_t i = 0; i < TIMES; i++) {
         memcpy(q[i], few->q, sizeof q[i]);
         memcpy(d[i], few->d, sizeof d[i]);
@@ -187,7 +190,7 @@ static uint64_t digest_matmul(const struct ops *ops, struct rng *r, enum tensor_
         ops->pack(&w, 0, ROWS, packed);
         w.packed = packed;
     }
-    quantize_tokens(ops, r, &x, cols);
+    quantize_tokens(ops, r, &x, cols, ops_act_group(type));
     ops->matmul(&w, &x.acts, TOKENS, 0, ROWS, y, ROWS);
     return same_in_a_batch(ops, &w, &x.acts, y) ? add_floats(EMPTY, y, ARRAY_COUNT(y)) : 0;
 }
@@ -247,13 +250,13 @@ static uint64_t digest_rope(const struct ops *ops, struct rng *r)
 
 static uint64_t digest_attn_scores(const struct ops *ops, struct rng *r)
 {
-    _Alignas(OPS_ALIGN) int8_t keys[TILE * HEAD];
-    int8_t q[HEAD];
-    int32_t scores[TILE];
+    _Alignas(OPS_ALIGN) int8_t keys[LIMBS * TILE * HEAD];
+    int8_t q[LIMBS * HEAD];
+    int32_t scores[LIMBS][TILE];
     small_ints(r, keys, sizeof keys);
     small_ints(r, q, sizeof q);
     ops->attn_scores(q, keys, HEAD, scores);
-    return add_ints(EMPTY, scores, TILE);
+    return add_ints(EMPTY, scores[0], LIMBS * TILE);
 }
 
 static uint64_t digest_attn_softmax(const struct ops *ops, struct rng *r)
@@ -261,15 +264,16 @@ static uint64_t digest_attn_softmax(const struct ops *ops, struct rng *r)
     static const uint32_t counts[] = { 1, 2, 15, 16, 17, 63, 64 };
     uint64_t h = EMPTY;
     for (uint32_t k = 0; k < ARRAY_COUNT(counts); k++) {
-        int32_t scores[TILE];
+        int32_t scores[LIMBS][TILE];
         float dk[TILE], dv[TILE];
         struct attn_tile tile;
         for (uint32_t i = 0; i < TILE; i++) {
-            scores[i] = (int32_t)rng_below(r, 2000001) - 1000000;
+            scores[0][i] = (int32_t)rng_below(r, 2000001) - 1000000;
+            scores[1][i] = (int32_t)rng_below(r, 2000001) - 1000000;
             dk[i] = (float)rng_below(r, 1000) * 1e-4f;
             dv[i] = (float)rng_below(r, 1000) * 1e-3f;
         }
-        (void)ops->attn_softmax(scores, 1e-4f, dk, dv, counts[k], &tile);
+        (void)ops->attn_softmax(scores, 1e-6f, dk, dv, counts[k], &tile);
         h = add_floats(h, (float[]){ tile.max, tile.l, tile.g }, 3);
         for (uint32_t i = 0; i < TILE; i++)
             h = add_word(h, (uint32_t)tile.u[i]);
@@ -279,22 +283,22 @@ static uint64_t digest_attn_softmax(const struct ops *ops, struct rng *r)
 
 static uint64_t digest_attn_values(const struct ops *ops, struct rng *r)
 {
-    _Alignas(OPS_ALIGN) int8_t tile[TILE * HEAD];
+    _Alignas(OPS_ALIGN) int8_t tile[LIMBS * TILE * HEAD];
     int16_t u[TILE];
-    int32_t sums[HEAD];
+    int32_t sums[LIMBS * HEAD];
     small_ints(r, tile, sizeof tile);
     for (uint32_t i = 0; i < TILE; i++)
         u[i] = (int16_t)rng_below(r, 32513);
     ops->attn_values(u, tile, HEAD, sums);
-    return add_ints(EMPTY, sums, HEAD);
+    return add_ints(EMPTY, sums, LIMBS * HEAD);
 }
 
 static uint64_t digest_attn_fold(const struct ops *ops, struct rng *r)
 {
     float o[HEAD];
-    int32_t sums[HEAD];
+    int32_t sums[LIMBS * HEAD];
     values(r, o, HEAD);
-    for (uint32_t i = 0; i < HEAD; i++)
+    for (uint32_t i = 0; i < LIMBS * HEAD; i++)
         sums[i] = (int32_t)rng_below(r, 1u << 29) - (1 << 28);
     ops->attn_fold(o, sums, 0x1p-3f, 0.3f, HEAD);
     return add_floats(EMPTY, o, HEAD);

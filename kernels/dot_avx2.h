@@ -50,7 +50,7 @@ struct tokens {
 INLINE struct tokens tokens_at(const struct acts *x, uint32_t token, uint32_t block)
 {
     size_t blocks = ops_act_blocks(x->cols), at = token * blocks + block;
-    return (struct tokens){ x->q + at * ACT_BLOCK, x->d + at, x->sums + at * ACT_RUNS, blocks };
+    return (struct tokens){ x->q + at * ACT_BLOCK, x->d + at * ACT_SCALES, x->sums + at * ACT_RUNS, blocks };
 }
 
 INLINE __m256i load32(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
@@ -277,11 +277,11 @@ INLINE void dot_block_of_steps(const struct dot *k, uint32_t groups, uint32_t to
             UNROLL
             for (uint32_t t = 0; t < tokens; t++) {
                 __m256 *out = &y[g * tokens + t];
-                *out = step(d, x->d[t * x->blocks], sum[g * tokens + t], *out);
+                *out = step(d, x->d[t * x->blocks * ACT_SCALES + u], sum[g * tokens + t], *out);
                 if (!k->f.has_min)
                     continue;
                 __m256i b = _mm256_madd_epi16(sums_of_unit(x, t, u), ones);
-                *out = step(factor_m(&k->f, block[g] + at.m, u), x->d[t * x->blocks], b, *out);
+                *out = step(factor_m(&k->f, block[g] + at.m, u), x->d[t * x->blocks * ACT_SCALES + u], b, *out);
             }
         }
     }
@@ -329,10 +329,10 @@ INLINE void dot_block_of_scales(const struct dot *k, uint32_t groups, uint32_t t
             if (k->f.zero)
                 s = _mm256_sub_epi32(s, _mm256_mullo_epi32(dot_of_runs(&k->f, block[g] + at.scales, x, t, false),
                                                            _mm256_set1_epi32(k->f.zero)));
-            *out = step(d, x->d[t * x->blocks], s, *out);
+            *out = step(d, x->d[t * x->blocks * ACT_SCALES], s, *out);
             if (k->f.has_min) {
                 const uint8_t *mins = packed_scale_with_min(&k->f) ? block[g] + at.scales : block[g] + at.mins;
-                *out = step(factor_m(&k->f, block[g] + at.m, 0), x->d[t * x->blocks],
+                *out = step(factor_m(&k->f, block[g] + at.m, 0), x->d[t * x->blocks * ACT_SCALES],
                             dot_of_runs(&k->f, mins, x, t, true), *out);
             }
         }

@@ -92,7 +92,7 @@ static void token_tile_init(struct token_tile *x, const struct acts *acts, size_
     const int8_t *q = acts->q + (token * blocks + block) * ACT_BLOCK;
     x->q = q;
     x->stride = blocks * ACT_BLOCK;
-    x->d = acts->d + token * blocks + block;
+    x->d = acts->d + (token * blocks + block) * ACT_SCALES;
     x->blocks = blocks;
     x->count = count;
     if (count < TOKENS) {                        /* a tile reads all its rows */
@@ -182,7 +182,7 @@ ALWAYS_INLINE void fold_blocks(enum fold f, const struct weights *w, uint32_t gr
                 if (f == FOLD_BLOCKS)
                     s = _mm512_add_epi32(s, _mm512_set1_epi32(x->sums[t].start[b]));
                 _mm512_store_ps(y[t][g], fold_block(f, _mm512_load_ps(y[t][g]), &w[g].panel, b,
-                                                    _mm512_set1_ps(x->d[t * x->blocks]), s, &x->sums[t]));
+                                                    _mm512_set1_ps(x->d[t * x->blocks * ACT_SCALES + b]), s, &x->sums[t]));
             }
     }
 }
@@ -203,7 +203,7 @@ ALWAYS_INLINE void fold_cells(enum fold f, const struct weights *w, uint32_t gro
             else if (!is_whole(f))
                 s = _mm512_add_epi32(s, _mm512_slli_epi32(_mm512_load_si512(sums.s[g][1][t]), 7));
             _mm512_store_ps(y[t][g], fold_cell(f, _mm512_load_ps(y[t][g]), &w[g].panel,
-                                               _mm512_set1_ps(x->d[t * x->blocks]), s, &x->sums[t]));
+                                               _mm512_set1_ps(x->d[t * x->blocks * ACT_SCALES]), s, &x->sums[t]));
         }
 }
 

@@ -47,7 +47,11 @@ ALWAYS_INLINE __m512i four_inputs(const int8_t *q)
     return _mm512_set1_epi32(four);
 }
 
-ALWAYS_INLINE __m512 input_scale(const struct inputs *x, uint32_t t) { return _mm512_set1_ps(x->d[t * x->blocks]); }
+/* The scale of token t for block b of 32 columns. */
+ALWAYS_INLINE __m512 input_scale(const struct inputs *x, uint32_t t, uint32_t b)
+{
+    return _mm512_set1_ps(x->d[t * x->blocks * ACT_SCALES + b]);
+}
 
 /* A share of the next cell of each group; the weights come from memory while this cell is multiplied. */
 ALWAYS_INLINE void fetch_ahead(struct inputs *x)
@@ -103,7 +107,7 @@ ALWAYS_INLINE void cell_of_blocks(enum fold f, const struct panel *w, uint32_t g
         for (uint32_t t = 0; t < count; t++)
             UNROLL
             for (uint32_t g = 0; g < groups; g++) {
-                out[g][t] = fold_block(f, out[g][t], &w[g], b, input_scale(x, t), sum[g][t], &x->sums[t]);
+                out[g][t] = fold_block(f, out[g][t], &w[g], b, input_scale(x, t, b), sum[g][t], &x->sums[t]);
             }
     }
     UNROLL
@@ -144,7 +148,7 @@ ALWAYS_INLINE void cell_of_runs(enum fold f, const struct panel *w, uint32_t gro
     for (uint32_t t = 0; t < count; t++)
         UNROLL
         for (uint32_t g = 0; g < groups; g++) {
-            __m512 out = fold_cell(f, _mm512_load_ps(y[t][g]), &w[g], input_scale(x, t), s[g][t], &x->sums[t]);
+            __m512 out = fold_cell(f, _mm512_load_ps(y[t][g]), &w[g], input_scale(x, t, 0), s[g][t], &x->sums[t]);
             _mm512_store_ps(y[t][g], out);
         }
 }
@@ -167,7 +171,7 @@ ALWAYS_INLINE void some_tokens(enum fold f, const struct pass *p, const struct p
 {
     size_t token = p->first_token + t;
     struct inputs in = { .q = p->x->q + (token * p->blocks + p->block) * ACT_BLOCK,
-                         .d = p->x->d + token * p->blocks + p->block, .blocks = p->blocks,
+                         .d = p->x->d + (token * p->blocks + p->block) * ACT_SCALES, .blocks = p->blocks,
                          .ahead = p->next_cell + t * p->cell_lines / p->tokens * VECTOR, .group_bytes = p->group_bytes,
                          .ahead_lines = (uint32_t)(p->cell_lines * count / p->tokens / (PANEL_QUADS / 4)) + 1 };
     UNROLL

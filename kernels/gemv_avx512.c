@@ -36,7 +36,11 @@ ALWAYS_INLINE __m512i four_inputs(const struct inputs *x, uint32_t t, uint32_t c
 
 ALWAYS_INLINE const int16_t *sums_of(const struct inputs *x, uint32_t t) { return x->sums + t * x->blocks * ACT_RUNS; }
 
-ALWAYS_INLINE __m512 input_scale(const struct inputs *x, uint32_t t) { return _mm512_set1_ps(x->d[t * x->blocks]); }
+/* The scale of token t for block b of 32 columns. */
+ALWAYS_INLINE __m512 input_scale(const struct inputs *x, uint32_t t, uint32_t b)
+{
+    return _mm512_set1_ps(x->d[t * x->blocks * ACT_SCALES + b]);
+}
 
 /* What a sum over run r begins with, so that the bias of the weight bytes is gone at its end. `halves` has the bits of
  * the 16-column halves of the run that are summed. */
@@ -80,11 +84,11 @@ ALWAYS_INLINE void dot_blocks(enum tensor_type type, const uint8_t *cell, uint32
         __m512 d = packed_d(type, cell, b);
         UNROLL
         for (uint32_t t = 0; t < count; t++) {
-            y[t] = _mm512_fmadd_ps(_mm512_mul_ps(d, input_scale(x, t)), _mm512_cvtepi32_ps(sum[t]), y[t]);
+            y[t] = _mm512_fmadd_ps(_mm512_mul_ps(d, input_scale(x, t, b)), _mm512_cvtepi32_ps(sum[t]), y[t]);
             if (!p.has_min)
                 continue;
             __m512i values = _mm512_set1_epi32(sums_of(x, t)[b * 2] + sums_of(x, t)[b * 2 + 1]);
-            __m512 scale = _mm512_mul_ps(packed_m(type, cell, n, b), input_scale(x, t));
+            __m512 scale = _mm512_mul_ps(packed_m(type, cell, n, b), input_scale(x, t, b));
             y[t] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(values), y[t]);
         }
     }
@@ -160,11 +164,11 @@ ALWAYS_INLINE void dot_runs(enum tensor_type type, const uint8_t *cell, const st
     }
     UNROLL
     for (uint32_t t = 0; t < count; t++) {
-        __m512 scale = _mm512_mul_ps(packed_d(type, cell, 0), input_scale(x, t));
+        __m512 scale = _mm512_mul_ps(packed_d(type, cell, 0), input_scale(x, t, 0));
         y[t] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(s[t]), y[t]);
         if (!p.has_min)
             continue;
-        scale = _mm512_mul_ps(packed_m(type, cell, 1, 0), input_scale(x, t));
+        scale = _mm512_mul_ps(packed_m(type, cell, 1, 0), input_scale(x, t, 0));
         y[t] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(min_sum(type, cell, sums_of(x, t))), y[t]);
     }
 }
@@ -185,7 +189,7 @@ ALWAYS_INLINE void dot_group(enum tensor_type type, const uint8_t *cell, uint32_
             dot_runs(type, cell, &x, count, y);
         cell += packed_cell_bytes(type, n);
         x.q += ACT_BLOCK;
-        x.d++;
+        x.d += ACT_SCALES;
         x.sums += ACT_RUNS;
     }
 }
@@ -238,7 +242,7 @@ void avx512_gemv(const struct matrix *w, const struct acts *x, uint32_t n, uint3
 {
     size_t blocks = ops_act_blocks(w->cols);
     for (uint32_t t = 0, count; t < n; t += count) {
-        struct inputs from = { .q = x->q + t * blocks * ACT_BLOCK, .d = x->d + t * blocks,
+        struct inputs from = { .q = x->q + t * blocks * ACT_BLOCK, .d = x->d + t * blocks * ACT_SCALES,
                                .sums = x->sums + t * blocks * ACT_RUNS, .blocks = blocks };
         count = n - t < TOKENS_AT_ONCE ? n - t : TOKENS_AT_ONCE;
         gemv_some(w, &from, count, begin, end, y + t * stride, stride);

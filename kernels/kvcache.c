@@ -8,7 +8,7 @@ enum { TILES = CHUNK / TILE };
 
 static size_t head_block_bytes(uint32_t head_dim)
 {
-    return (size_t)2 * CHUNK * ops_head_width(head_dim) + 2 * CHUNK * sizeof(float);
+    return (size_t)2 * LIMBS * CHUNK * ops_head_width(head_dim) + 2 * CHUNK * sizeof(float);
 }
 
 uint64_t kvcache_bytes(uint32_t layers, uint32_t kv_heads, uint32_t head_dim, uint32_t slots, uint32_t pages,
@@ -53,7 +53,7 @@ struct kv_chunk kvcache_chunk(const struct kvcache *kv, uint32_t slot, uint32_t 
 {
     uint32_t page = kvpages_find(&kv->pages, slot, chunk);
     uint8_t *block = kv->base + page * kv->page_bytes + ((size_t)layer * kv->kv_heads + head) * kv->head_block_bytes;
-    size_t tiles = (size_t)CHUNK * kv->width;
+    size_t tiles = (size_t)LIMBS * CHUNK * kv->width;
     struct kv_chunk c = { .keys = (int8_t *)block, .values = (int8_t *)block + tiles };
     c.key_scales = (float *)(void *)(block + 2 * tiles);
     c.value_scales = c.key_scales + CHUNK;
@@ -61,15 +61,19 @@ struct kv_chunk kvcache_chunk(const struct kvcache *kv, uint32_t slot, uint32_t 
 }
 
 void kvcache_write(const struct kvcache *kv, uint32_t slot, uint32_t position, uint32_t layer, uint32_t head,
-                   const int8_t *k, float dk, const int8_t *v, float dv)
+                   const struct kv_head *k, const struct kv_head *v)
 {
     struct kv_chunk c = kvcache_chunk(kv, slot, position / CHUNK, layer, head);
     uint32_t in_chunk = position % CHUNK, j = in_chunk % TILE;
-    size_t tile = (size_t)(in_chunk / TILE) * TILE * kv->width;
+    size_t part = (size_t)TILE * kv->width, tile = in_chunk / TILE * LIMBS * part;
     for (uint32_t i = 0; i < kv->head_dim; i++) {
-        c.keys[tile + ((size_t)(i / 4) * TILE + j) * 4 + i % 4] = k[i];
-        c.values[tile + ((size_t)(j / 2) * kv->width + i) * 2 + j % 2] = v[i];
+        size_t key = tile + ((size_t)(i / 4) * TILE + j) * 4 + i % 4;
+        size_t value = tile + ((size_t)(j / 2) * kv->width + i) * 2 + j % 2;
+        c.keys[key] = k->high[i];
+        c.keys[key + part] = k->low[i];
+        c.values[value] = v->high[i];
+        c.values[value + part] = v->low[i];
     }
-    c.key_scales[in_chunk] = dk;
-    c.value_scales[in_chunk] = dv;
+    c.key_scales[in_chunk] = k->d;
+    c.value_scales[in_chunk] = v->d;
 }

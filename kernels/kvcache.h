@@ -1,6 +1,6 @@
 /* kvcache.h - what do running answers remember of their past?
  *
- * Keys and values as NV1 7.1 has them: int8 with one scale per (position, head). Memory is a fixed number of pages
+ * Keys and values as NV1 7.1 has them: two int8 limbs with one scale per (position, head). Memory is a fixed number of pages
  * (kvpages.h); a page holds one chunk of 256 positions for all layers and heads, so that a chunk of NV1 7.4 is one place.
  *
  *   page          layers x kv_heads x head block
@@ -30,7 +30,7 @@ struct kvcache {
 
 /* One chunk of one head: where its tiles and scales lie. */
 struct kv_chunk {
-    int8_t *keys, *values;       /* 4 tiles each, tile t at t * TILE * width */
+    int8_t *keys, *values;       /* 4 tiles each, tile t at t * LIMBS * TILE * width */
     float *key_scales, *value_scales;
 };
 
@@ -44,8 +44,14 @@ uint64_t kvcache_bytes(uint32_t layers, uint32_t kv_heads, uint32_t head_dim, ui
 
 struct kv_chunk kvcache_chunk(const struct kvcache *kv, uint32_t slot, uint32_t chunk, uint32_t layer, uint32_t head);
 
+/* One head of one position by NV1 3.3. */
+struct kv_head {
+    int8_t high[HEAD_DIM_MAX], low[HEAD_DIM_MAX];
+    float d;
+};
+
 /* Stores one head's key and value at a position the slot has reserved; k and v have head_dim values. */
 void kvcache_write(const struct kvcache *kv, uint32_t slot, uint32_t position, uint32_t layer, uint32_t head,
-                   const int8_t *k, float dk, const int8_t *v, float dv);
+                   const struct kv_head *k, const struct kv_head *v);
 
 #endif

@@ -8,8 +8,9 @@
  *   stored row      blocks as GGUF has them (blocks.h), or fp32, fp16, bf16 values.
  *   packed matrix   the backend's own arrangement of the same values, made once by pack().
  *   struct acts     quantised activations of a batch, one row per token (NV1 3.2).
- *   key tile        64 positions of one head: byte of (position j, dimension i) at ((i / 4) * 64 + j) * 4 + i % 4.
- *   value tile      64 positions of one head: byte of (position j, dimension i) at ((j / 2) * width + i) * 2 + j % 2.
+ *   key tile        64 positions of one head, first the high limbs of all, then the low ones (NV1 3.3): in each part the
+ *                   byte of (position j, dimension i) at ((i / 4) * 64 + j) * 4 + i % 4.
+ *   value tile      likewise, byte of (position j, dimension i) at ((j / 2) * width + i) * 2 + j % 2.
  *                   width = ops_head_width(D), D rounded up to 16; the added dimensions are zero and stay zero. Four
  *                   neighbours along the sum lie together, so that lanes are results and nothing is added across lanes.
  *
@@ -24,9 +25,14 @@
 #include "kernels/tensor.h"
 
 enum {
-    ACT_BLOCK = 256,             /* values per activation scale, and per block of VSUM */
+    ACT_BLOCK = 256,             /* values activations are padded to, and per block of VSUM */
     ACT_RUN = 16,                /* values per entry of acts.sums: the shortest run of any weight type */
     ACT_RUNS = ACT_BLOCK / ACT_RUN,
+    ACT_SCALED = 32,             /* values per entry of acts.d */
+    ACT_SCALES = ACT_BLOCK / ACT_SCALED,
+    LIMBS = 2,                   /* of queries, keys and values: r = LIMB_RADIX * high + low */
+    LIMB_RADIX = 128,
+    LIMB_LEVELS = 127 * LIMB_RADIX,
     TILE = 64,                   /* positions per softmax tile */
     CHUNK = 256,                 /* positions per attention chunk */
     HEAD_DIM_MAX = 1024,
@@ -34,13 +40,17 @@ enum {
 };
 
 static inline uint32_t ops_act_blocks(uint32_t cols) { return (cols + ACT_BLOCK - 1) / ACT_BLOCK; }
+/* The group of NV1 3.2 for a quantised type. */
+static inline uint32_t ops_act_group(enum tensor_type type) { return tensor_type_block_len(type) == 32 ? 32 : 256; }
 static inline uint32_t ops_head_width(uint32_t head_dim) { return (head_dim + 15u) & ~15u; }
 
-/* Activations of up to some number of tokens. q is zero from cols to blocks * 256. */
+/* Activations of up to some number of tokens. q is zero from cols to blocks * 256. There is a scale for every 32 values;
+ * where the group of NV1 3.2 is 256, its scale is written eight times. */
 struct acts {
     uint32_t cols;               /* length of a row before padding */
+    uint32_t group;              /* values that share a scale, 32 or 256: ops_act_group() of the matrices that read it */
     int8_t *q;                   /* (tokens, blocks * 256) */
-    float *d;                    /* (tokens, blocks) */
+    float *d;                    /* (tokens, blocks * 8) */
     int16_t *sums;               /* (tokens, blocks * 16): sum of q over each 16, for mins and for biased weights */
 };
 
@@ -63,8 +73,8 @@ struct ops {
 
     /* NV1 3.2 for one row of x->cols values; fills q, d and sums of `token`. False: not finite (the row is zeroed). */
     bool (*quantize)(const float *in, struct acts *x, uint32_t token);
-    /* NV1 3.3: q[0..n) and *d. False: not finite (q is zeroed). */
-    bool (*quantize_head)(const float *in, uint32_t n, int8_t *q, float *d);
+    /* NV1 3.3: high[0..n), low[0..n) and *d. False: not finite (all is zeroed). */
+    bool (*quantize_head)(const float *in, uint32_t n, int8_t *high, int8_t *low, float *d);
 
     /* Bytes of the packed form of a quantised matrix, 0 if this backend reads the type as stored; and rows per packed
      * group: the row ranges below begin at multiples of it, and end at one or at the last row. */
@@ -89,14 +99,14 @@ struct ops {
     /* NV1 6.6 in place: pairs of v[0 .. 2 * pairs) with cos, sin from cs[2 * i], cs[2 * i + 1]. */
     void (*rope)(float *v, const float *cs, uint32_t pairs);
 
-    /* NV1 7.2: S of one key tile; q has width values, zero from head_dim on. */
-    void (*attn_scores)(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[TILE]);
+    /* NV1 7.2: H and L of one key tile; q is (2, width), high limbs and low limbs, zero from head_dim on. */
+    void (*attn_scores)(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[LIMBS][TILE]);
     /* NV1 7.2-7.3 for the first n positions of a tile (1..64). False: a score is not finite. */
-    bool (*attn_softmax)(const int32_t scores[TILE], float cq, const float *dk, const float *dv, uint32_t n,
+    bool (*attn_softmax)(const int32_t scores[LIMBS][TILE], float cq, const float *dk, const float *dv, uint32_t n,
                          struct attn_tile *out);
-    /* NV1 7.3: U of one value tile. */
+    /* NV1 7.3: H and L of one value tile, (2, width). */
     void (*attn_values)(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums);
-    /* NV1 7.4: o = fma(e, float(sums), a * o). */
+    /* NV1 7.4: o = fma(e, U, a * o) with U from the (2, n) sums. */
     void (*attn_fold)(float *o, const int32_t *sums, float a, float e, uint32_t n);
     /* NV1 7.5: o = fma(b, part, a * o). */
     void (*attn_merge)(float *o, const float *part, float a, float b, uint32_t n);

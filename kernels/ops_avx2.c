@@ -45,76 +45,116 @@ static __m256i not_finite(__m256 x)
 
 /* --- NV1 3.2, 3.3: quantisation of n values, n a multiple of 32 -------------------------------------------------- */
 
-static __m256i round32(const float *x, __m256 inv)
-{
-    __m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inv));
-    __m256i b = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8), inv));
-    __m256i c = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 16), inv));
-    __m256i d = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 24), inv));
-    __m256i q = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
-    return _mm256_permutevar8x32_epi32(q, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-}
-
-static bool quantize_block(const float *x, uint32_t n, int8_t *q, float *d)
+/* amax, or 0 where all values become zero. */
+static float greatest(const float *x, uint32_t n, bool *finite)
 {
     const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
     __m256i max = _mm256_setzero_si256();
     for (uint32_t i = 0; i < n; i += 8)
         max = _mm256_max_epu32(max, _mm256_and_si256(load256(x + i), magnitude));
     uint32_t bits = max_lanes_u32(max);
-    bool finite = bits < 0x7f800000u;
-    float amax = finite ? float_from_bits(bits) : 0.0f;
-    if (amax < 0x1p-100f) {
+    *finite = bits < 0x7f800000u;
+    float amax = *finite ? float_from_bits(bits) : 0.0f;
+    return amax < 0x1p-100f ? 0.0f : amax;
+}
+
+static __m256i round8(const float *x, __m256 inv) { return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inv)); }
+
+/* 16 values as 16-bit integers, in order. */
+static __m256i round16(const float *x, __m256 inv)
+{
+    return _mm256_permute4x64_epi64(_mm256_packs_epi32(round8(x, inv), round8(x + 8, inv)), 0xd8);
+}
+
+static __m256i pack_bytes(__m256i a, __m256i b) { return _mm256_permute4x64_epi64(_mm256_packs_epi16(a, b), 0xd8); }
+
+static bool quantize_group(const float *x, uint32_t n, int8_t *q, float *d)
+{
+    bool finite;
+    float amax = greatest(x, n, &finite);
+    *d = amax / 127.0f;
+    if (amax == 0.0f) {
         memset(q, 0, n);
-        *d = 0.0f;
         return finite;
     }
-    *d = amax / 127.0f;
     __m256 inv = _mm256_set1_ps(127.0f / amax);
     for (uint32_t i = 0; i < n; i += 32)
-        _mm256_storeu_si256((__m256i *)(q + i), round32(x + i, inv));
+        _mm256_storeu_si256((__m256i *)(q + i), pack_bytes(round16(x + i, inv), round16(x + i + 16, inv)));
     return true;
 }
 
-static int16_t sum_16_bytes(const int8_t *q)
+/* Sums of 16 neighbours, for 256 values. */
+static void sums_of_block(const int8_t *q, int16_t *sums)
 {
-    __m256i words = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)q));
-    return (int16_t)sum_lanes(_mm256_madd_epi16(words, _mm256_set1_epi16(1)));
+    const __m256i ones = _mm256_set1_epi16(1);
+    for (uint32_t i = 0; i < ACT_RUNS; i++) {
+        __m256i words = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(q + i * ACT_RUN)));
+        sums[i] = (int16_t)sum_lanes(_mm256_madd_epi16(words, ones));
+    }
 }
 
 bool avx2_quantize(const float *in, struct acts *x, uint32_t token)
 {
-    uint32_t blocks = ops_act_blocks(x->cols);
-    int8_t *q = x->q + (size_t)token * blocks * ACT_BLOCK;
-    float *d = x->d + (size_t)token * blocks;
-    int16_t *sums = x->sums + (size_t)token * blocks * ACT_RUNS;
+    size_t blocks = ops_act_blocks(x->cols);
+    int8_t *q = x->q + token * blocks * ACT_BLOCK;
+    float *d = x->d + token * blocks * ACT_SCALES;
     bool finite = true;
-    for (uint32_t b = 0; b < blocks; b++) {
+    for (uint32_t b = 0; b < blocks; b++, q += ACT_BLOCK, d += ACT_SCALES) {
+        float padded[ACT_BLOCK] = { 0 };
         uint32_t first = b * ACT_BLOCK, n = x->cols - first;
-        if (n >= ACT_BLOCK) {
-            finite = quantize_block(in + first, ACT_BLOCK, q + first, &d[b]) && finite;
+        const float *from = in + first;
+        if (n < ACT_BLOCK)
+            from = memcpy(padded, from, n * sizeof *in);
+        if (x->group == ACT_BLOCK) {
+            finite = quantize_group(from, ACT_BLOCK, q, d) && finite;
+            _mm256_storeu_ps(d, _mm256_set1_ps(d[0]));
         } else {
-            float padded[ACT_BLOCK] = { 0 };
-            memcpy(padded, in + first, n * sizeof *in);
-            finite = quantize_block(padded, ACT_BLOCK, q + first, &d[b]) && finite;
+            for (uint32_t i = 0; i < ACT_SCALES; i++)
+                finite = quantize_group(from + i * ACT_SCALED, ACT_SCALED, q + i * ACT_SCALED, d + i) && finite;
         }
-        for (uint32_t i = 0; i < ACT_RUNS; i++)
-            sums[b * ACT_RUNS + i] = sum_16_bytes(q + first + i * ACT_RUN);
+        sums_of_block(q, x->sums + (token * blocks + b) * ACT_RUNS);
     }
     return finite;
 }
 
-bool avx2_quantize_head(const float *in, uint32_t n, int8_t *q, float *d)
+/* n is a multiple of 32 */
+static bool limbs_of_head(const float *x, uint32_t n, int8_t *high, int8_t *low, float *d)
+{
+    bool finite;
+    float amax = greatest(x, n, &finite);
+    *d = amax / (float)LIMB_LEVELS;
+    if (amax == 0.0f) {
+        memset(high, 0, n);
+        memset(low, 0, n);
+        return finite;
+    }
+    __m256 inv = _mm256_set1_ps((float)LIMB_LEVELS / amax);
+    for (uint32_t i = 0; i < n; i += 32) {
+        __m256i h[2], l[2];
+        UNROLL
+        for (uint32_t k = 0; k < 2; k++) {
+            __m256i r = round16(x + i + k * 16, inv);
+            h[k] = _mm256_srai_epi16(_mm256_add_epi16(r, _mm256_set1_epi16(64)), 7);
+            l[k] = _mm256_sub_epi16(r, _mm256_slli_epi16(h[k], 7));
+        }
+        _mm256_storeu_si256((__m256i *)(high + i), pack_bytes(h[0], h[1]));
+        _mm256_storeu_si256((__m256i *)(low + i), pack_bytes(l[0], l[1]));
+    }
+    return true;
+}
+
+bool avx2_quantize_head(const float *in, uint32_t n, int8_t *high, int8_t *low, float *d)
 {
     if (n % 32 == 0)
-        return quantize_block(in, n, q, d);
+        return limbs_of_head(in, n, high, low, d);
     float padded[HEAD_DIM_MAX];
-    int8_t out[HEAD_DIM_MAX];
+    int8_t h[HEAD_DIM_MAX], l[HEAD_DIM_MAX];
     uint32_t whole = (n + 31) / 32 * 32;
     memcpy(padded, in, n * sizeof *in);
     memset(padded + n, 0, (whole - n) * sizeof *in);
-    bool finite = quantize_block(padded, whole, out, d);
-    memcpy(q, out, n);
+    bool finite = limbs_of_head(padded, whole, h, l, d);
+    memcpy(high, h, n);
+    memcpy(low, l, n);
     return finite;
 }
 
@@ -298,10 +338,10 @@ static __m256i broadcast4(const int8_t *q)
     return _mm256_set1_epi32(four);
 }
 
-void avx2_attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[TILE])
+/* NV1 7.2: sums of one limb of the query times one limb of the keys. */
+static void limb_scores(const int8_t *q, const int8_t *keys, uint32_t width, __m256i sum[8])
 {
     const __m256i ones = _mm256_set1_epi16(1);
-    __m256i sum[8];
     UNROLL
     for (int k = 0; k < 8; k++)
         sum[k] = _mm256_setzero_si256();
@@ -309,14 +349,28 @@ void avx2_attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, i
         __m256i x = broadcast4(q + i);
         UNROLL
         for (uint32_t k = 0; k < 8; k++) {
-            __m256i keys = load256(key_tile + (size_t)(i / 4) * TILE * 4 + k * 32);
-            __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(keys), _mm256_sign_epi8(x, keys));
+            __m256i key = load256(keys + (size_t)(i / 4) * TILE * 4 + k * 32);
+            __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(key), _mm256_sign_epi8(x, key));
             sum[k] = _mm256_add_epi32(sum[k], _mm256_madd_epi16(pairs, ones));
         }
     }
-    UNROLL
-    for (int k = 0; k < 8; k++)
-        _mm256_storeu_si256((__m256i *)(scores + k * 8), sum[k]);
+}
+
+void avx2_attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[LIMBS][TILE])
+{
+    for (uint32_t limb = 0; limb < LIMBS; limb++, key_tile += TILE * width) {
+        __m256i high[8], low[8];
+        limb_scores(q, key_tile, width, high);
+        limb_scores(q + width, key_tile, width, low);
+        UNROLL
+        for (int k = 0; k < 8; k++)
+            _mm256_storeu_si256((__m256i *)&scores[limb][k * 8], _mm256_add_epi32(_mm256_slli_epi32(high[k], 7), low[k]));
+    }
+}
+
+static __m256 limbs_joined(const int32_t *high, const int32_t *low)
+{
+    return _mm256_fmadd_ps(_mm256_set1_ps(LIMB_RADIX), _mm256_cvtepi32_ps(load256(high)), _mm256_cvtepi32_ps(load256(low)));
 }
 
 /* Lanes [at, at + 8) of a tile that are below n. */
@@ -333,8 +387,8 @@ static void store_u(int16_t *u, __m256 w, __m256 inv)
     _mm_storeu_si128((__m128i *)u, _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
 }
 
-bool avx2_attn_softmax(const int32_t scores[TILE], float cq, const float *dk, const float *dv, uint32_t n,
-                              struct attn_tile *out)
+bool avx2_attn_softmax(const int32_t scores[LIMBS][TILE], float cq, const float *dk, const float *dv, uint32_t n,
+                       struct attn_tile *out)
 {
     float padded[2][TILE] = { { 0 } };
     if (n < TILE) {
@@ -349,7 +403,7 @@ bool avx2_attn_softmax(const int32_t scores[TILE], float cq, const float *dk, co
     UNROLL
     for (uint32_t k = 0; k < 8; k++) {
         __m256 c = _mm256_mul_ps(_mm256_set1_ps(cq), _mm256_loadu_ps(dk + k * 8));
-        s[k] = _mm256_mul_ps(c, _mm256_cvtepi32_ps(load256(scores + k * 8)));
+        s[k] = _mm256_mul_ps(c, limbs_joined(&scores[0][k * 8], &scores[1][k * 8]));
         __m256 here = exists(k * 8, n);
         bad = _mm256_or_si256(bad, _mm256_and_si256(not_finite(s[k]), _mm256_castps_si256(here)));
         max = _mm256_max_ps(max, _mm256_blendv_ps(max, s[k], here));
@@ -380,7 +434,7 @@ bool avx2_attn_softmax(const int32_t scores[TILE], float cq, const float *dk, co
     return true;
 }
 
-void avx2_attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums)
+static void limb_values(const int16_t u[TILE], const int8_t *values, uint32_t width, int32_t *sums)
 {
     for (uint32_t i = 0; i < width; i += 16) {
         __m256i a = _mm256_setzero_si256(), b = _mm256_setzero_si256();
@@ -388,7 +442,7 @@ void avx2_attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t 
             int32_t pair;
             memcpy(&pair, u + j, sizeof pair);
             __m256i weights = _mm256_set1_epi32(pair);
-            const int8_t *v = value_tile + ((size_t)(j / 2) * width + i) * 2;
+            const int8_t *v = values + ((size_t)(j / 2) * width + i) * 2;
             __m256i lo = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)v));
             __m256i hi = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(v + 16)));
             a = _mm256_add_epi32(a, _mm256_madd_epi16(lo, weights));
@@ -399,15 +453,21 @@ void avx2_attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t 
     }
 }
 
+void avx2_attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums)
+{
+    limb_values(u, value_tile, width, sums);
+    limb_values(u, value_tile + TILE * width, width, sums + width);
+}
+
 void avx2_attn_fold(float *o, const int32_t *sums, float a, float e, uint32_t n)
 {
     uint32_t i = 0;
     for (; i + 8 <= n; i += 8) {
         __m256 old = _mm256_mul_ps(_mm256_set1_ps(a), _mm256_loadu_ps(o + i));
-        _mm256_storeu_ps(o + i, _mm256_fmadd_ps(_mm256_set1_ps(e), _mm256_cvtepi32_ps(load256(sums + i)), old));
+        _mm256_storeu_ps(o + i, _mm256_fmadd_ps(_mm256_set1_ps(e), limbs_joined(sums + i, sums + n + i), old));
     }
     for (; i < n; i++)
-        o[i] = fmaf(e, (float)sums[i], a * o[i]);
+        o[i] = fmaf(e, fmaf((float)LIMB_RADIX, (float)sums[i], (float)sums[n + i]), a * o[i]);
 }
 
 void avx2_attn_merge(float *o, const float *part, float a, float b, uint32_t n)

@@ -16,14 +16,14 @@
 extern const struct ops ops_neon, ops_neondot;
 
 bool neon_quantize(const float *in, struct acts *x, uint32_t token);
-bool neon_quantize_head(const float *in, uint32_t n, int8_t *q, float *d);
+bool neon_quantize_head(const float *in, uint32_t n, int8_t *high, int8_t *low, float *d);
 void neon_matmul_float(const struct matrix *w, const float *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
                        size_t stride);
 bool neon_rmsnorm(const float *x, const float *w, uint32_t n, float eps, float *y);
 bool neon_gate(const float *g, const float *u, uint32_t n, float *y);
 void neon_add(float *x, const float *y, uint32_t n);
 void neon_rope(float *v, const float *cs, uint32_t pairs);
-bool neon_attn_softmax(const int32_t scores[TILE], float cq, const float *dk, const float *dv, uint32_t n,
+bool neon_attn_softmax(const int32_t scores[LIMBS][TILE], float cq, const float *dk, const float *dv, uint32_t n,
                        struct attn_tile *out);
 void neon_attn_fold(float *o, const int32_t *sums, float a, float e, uint32_t n);
 void neon_attn_merge(float *o, const float *part, float a, float b, uint32_t n);

@@ -11,16 +11,19 @@
 /* NV1 3.2 */
 static bool ref_quantize(const float *in, struct acts *x, uint32_t token)
 {
-    uint32_t blocks = ops_act_blocks(x->cols);
-    int8_t *q = x->q + (size_t)token * blocks * ACT_BLOCK;
-    float *d = x->d + (size_t)token * blocks;
-    int16_t *sums = x->sums + (size_t)token * blocks * ACT_RUNS;
+    size_t blocks = ops_act_blocks(x->cols);
+    int8_t *q = x->q + token * blocks * ACT_BLOCK;
+    float *d = x->d + token * blocks * ACT_SCALES;
+    int16_t *sums = x->sums + token * blocks * ACT_RUNS;
     bool finite = true;
-    for (uint32_t b = 0; b < blocks; b++) {
-        uint32_t first = b * ACT_BLOCK;
-        uint32_t n = x->cols - first < ACT_BLOCK ? x->cols - first : ACT_BLOCK;
-        finite = quant_block(in + first, n, q + first, &d[b]) && finite;
-        memset(q + first + n, 0, ACT_BLOCK - n);
+    memset(q, 0, blocks * ACT_BLOCK);
+    memset(d, 0, blocks * ACT_SCALES * sizeof *d);
+    for (uint32_t first = 0; first < x->cols; first += x->group) {
+        uint32_t n = x->cols - first < x->group ? x->cols - first : x->group;
+        float *scale = &d[first / ACT_SCALED];
+        finite = quant_group(in + first, n, q + first, scale) && finite;
+        for (uint32_t i = 1; i < x->group / ACT_SCALED; i++)
+            scale[i] = scale[0];
     }
     for (uint32_t r = 0; r < blocks * ACT_RUNS; r++) {
         sums[r] = 0;
@@ -31,7 +34,10 @@ static bool ref_quantize(const float *in, struct acts *x, uint32_t token)
 }
 
 /* NV1 3.3 */
-static bool ref_quantize_head(const float *in, uint32_t n, int8_t *q, float *d) { return quant_block(in, n, q, d); }
+static bool ref_quantize_head(const float *in, uint32_t n, int8_t *high, int8_t *low, float *d)
+{
+    return quant_head(in, n, high, low, d);
+}
 
 static size_t ref_packed_bytes(enum tensor_type type, uint32_t rows, uint32_t cols)
 {
@@ -69,7 +75,7 @@ static float quantised_dot(const struct block_format *f, const uint8_t *row, con
         int32_t s, b;
         block_read(f, row + (size_t)(first / f->len) * f->bytes, &w);
         block_sums(f, &w, q + first, &s, &b);
-        float dx = d[first / ACT_BLOCK];
+        float dx = d[first / ACT_SCALED];
         y = fmaf(w.d * dx, (float)s, y);
         if (f->has_min)
             y = fmaf(w.m * dx, (float)b, y);
@@ -81,13 +87,13 @@ void ops_ref_matmul(const struct matrix *w, const struct acts *x, uint32_t n, ui
                     size_t stride)
 {
     const struct block_format *f = block_format(w->type);
-    ENSURE(f);
+    ENSURE(f && x->group == ops_act_group(w->type));
     uint32_t blocks = ops_act_blocks(w->cols);
     size_t row_bytes = (size_t)(w->cols / f->len) * f->bytes;
     for (uint32_t token = 0; token < n; token++)
         for (uint32_t row = begin; row < end; row++)
             y[token * stride + row] = quantised_dot(f, w->data + row * row_bytes, x->q + (size_t)token * blocks * ACT_BLOCK,
-                                                    x->d + (size_t)token * blocks, w->cols);
+                                                    x->d + (size_t)token * blocks * ACT_SCALES, w->cols);
 }
 
 static uint16_t load_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
@@ -178,24 +184,28 @@ static void ref_rope(float *v, const float *cs, uint32_t pairs)
 }
 
 /* NV1 7.2 */
-static void ref_attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[TILE])
+static void ref_attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[LIMBS][TILE])
 {
-    for (uint32_t j = 0; j < TILE; j++) {
-        scores[j] = 0;
-        for (uint32_t i = 0; i < width; i++)
-            scores[j] += q[i] * key_tile[((i / 4) * TILE + j) * 4 + i % 4];
-    }
+    for (uint32_t limb = 0; limb < LIMBS; limb++, key_tile += TILE * width)
+        for (uint32_t j = 0; j < TILE; j++) {
+            int32_t sum = 0;
+            for (uint32_t i = 0; i < width; i++)
+                sum += (LIMB_RADIX * q[i] + q[width + i]) * key_tile[((i / 4) * TILE + j) * 4 + i % 4];
+            scores[limb][j] = sum;
+        }
 }
 
+static float limbs_joined(int32_t high, int32_t low) { return fmaf((float)LIMB_RADIX, (float)high, (float)low); }
+
 /* NV1 7.2-7.3 */
-static bool ref_attn_softmax(const int32_t scores[TILE], float cq, const float *dk, const float *dv, uint32_t n,
+static bool ref_attn_softmax(const int32_t scores[LIMBS][TILE], float cq, const float *dk, const float *dv, uint32_t n,
                              struct attn_tile *out)
 {
     float s[TILE] = { 0 }, w[TILE];
     bool finite = true;
     memset(out, 0, sizeof *out);
     for (uint32_t j = 0; j < n; j++) {
-        s[j] = (cq * dk[j]) * (float)scores[j];
+        s[j] = (cq * dk[j]) * limbs_joined(scores[0][j], scores[1][j]);
         finite = finite && float_is_finite(s[j]);
     }
     if (!finite)
@@ -227,18 +237,19 @@ static bool ref_attn_softmax(const int32_t scores[TILE], float cq, const float *
 /* NV1 7.3 */
 static void ref_attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums)
 {
-    for (uint32_t i = 0; i < width; i++) {
-        sums[i] = 0;
-        for (uint32_t j = 0; j < TILE; j++)
-            sums[i] += u[j] * value_tile[((j / 2) * width + i) * 2 + j % 2];
-    }
+    for (uint32_t limb = 0; limb < LIMBS; limb++, value_tile += TILE * width, sums += width)
+        for (uint32_t i = 0; i < width; i++) {
+            sums[i] = 0;
+            for (uint32_t j = 0; j < TILE; j++)
+                sums[i] += u[j] * value_tile[((j / 2) * width + i) * 2 + j % 2];
+        }
 }
 
 /* NV1 7.4 */
 static void ref_attn_fold(float *o, const int32_t *sums, float a, float e, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
-        o[i] = fmaf(e, (float)sums[i], a * o[i]);
+        o[i] = fmaf(e, limbs_joined(sums[i], sums[n + i]), a * o[i]);
 }
 
 /* NV1 7.5 */

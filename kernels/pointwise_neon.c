@@ -29,7 +29,7 @@ static float32x4_t keep_not(uint32x4_t where, float32x4_t x)
 
 /* --- NV1 3.2, 3.3: quantisation of n values, n a multiple of 16 --------------------------------------------------- */
 
-/* Conversion rounds to nearest even; what comes out is in [-127, 127], so narrowing loses nothing. */
+/* Conversion rounds to nearest even; what comes out is in [-16256, 16256], so narrowing loses nothing. */
 static int16x8_t round8(const float *x, float32x4_t inv)
 {
     int32x4_t a = vcvtnq_s32_f32(vmulq_f32(vld1q_f32(x), inv));
@@ -37,21 +37,28 @@ static int16x8_t round8(const float *x, float32x4_t inv)
     return vcombine_s16(vmovn_s32(a), vmovn_s32(b));
 }
 
-static bool quantize_block(const float *x, uint32_t n, int8_t *q, float *d)
+/* amax, or 0 where all values become zero. */
+static float greatest(const float *x, uint32_t n, bool *finite)
 {
     const uint32x4_t magnitude = vdupq_n_u32(0x7fffffff);
     uint32x4_t max = vdupq_n_u32(0);
     for (uint32_t i = 0; i < n; i += LANES)
         max = vmaxq_u32(max, vandq_u32(vreinterpretq_u32_f32(vld1q_f32(x + i)), magnitude));
     uint32_t bits = vmaxvq_u32(max);
-    bool finite = bits < 0x7f800000u;
-    float amax = finite ? float_from_bits(bits) : 0.0f;
-    if (amax < 0x1p-100f) {
+    *finite = bits < 0x7f800000u;
+    float amax = *finite ? float_from_bits(bits) : 0.0f;
+    return amax < 0x1p-100f ? 0.0f : amax;
+}
+
+static bool quantize_group(const float *x, uint32_t n, int8_t *q, float *d)
+{
+    bool finite;
+    float amax = greatest(x, n, &finite);
+    *d = amax / 127.0f;
+    if (amax == 0.0f) {
         memset(q, 0, n);
-        *d = 0.0f;
         return finite;
     }
-    *d = amax / 127.0f;
     float32x4_t inv = vdupq_n_f32(127.0f / amax);
     for (uint32_t i = 0; i < n; i += 16)
         vst1q_s8(q + i, vcombine_s8(vmovn_s16(round8(x + i, inv)), vmovn_s16(round8(x + i + 8, inv))));
@@ -60,37 +67,60 @@ static bool quantize_block(const float *x, uint32_t n, int8_t *q, float *d)
 
 bool neon_quantize(const float *in, struct acts *x, uint32_t token)
 {
-    uint32_t blocks = ops_act_blocks(x->cols);
-    int8_t *q = x->q + (size_t)token * blocks * ACT_BLOCK;
-    float *d = x->d + (size_t)token * blocks;
-    int16_t *sums = x->sums + (size_t)token * blocks * ACT_RUNS;
+    size_t blocks = ops_act_blocks(x->cols);
+    int8_t *q = x->q + token * blocks * ACT_BLOCK;
+    float *d = x->d + token * blocks * ACT_SCALES;
+    int16_t *sums = x->sums + token * blocks * ACT_RUNS;
     bool finite = true;
-    for (uint32_t b = 0; b < blocks; b++) {
+    for (uint32_t b = 0; b < blocks; b++, q += ACT_BLOCK, d += ACT_SCALES, sums += ACT_RUNS) {
+        float padded[ACT_BLOCK] = { 0 };
         uint32_t first = b * ACT_BLOCK, n = x->cols - first;
-        if (n >= ACT_BLOCK) {
-            finite = quantize_block(in + first, ACT_BLOCK, q + first, &d[b]) && finite;
-        } else {
-            float padded[ACT_BLOCK] = { 0 };
-            memcpy(padded, in + first, n * sizeof *in);
-            finite = quantize_block(padded, ACT_BLOCK, q + first, &d[b]) && finite;
-        }
+        const float *from = in + first;
+        if (n < ACT_BLOCK)
+            from = memcpy(padded, from, n * sizeof *in);
+        for (uint32_t i = 0; i < ACT_BLOCK; i += x->group)
+            finite = quantize_group(from + i, x->group, q + i, d + i / ACT_SCALED) && finite;
+        for (uint32_t i = 1; x->group == ACT_BLOCK && i < ACT_SCALES; i++)
+            d[i] = d[0];
         for (uint32_t i = 0; i < ACT_RUNS; i++)
-            sums[b * ACT_RUNS + i] = vaddlvq_s8(vld1q_s8(q + first + i * ACT_RUN));
+            sums[i] = vaddlvq_s8(vld1q_s8(q + i * ACT_RUN));
     }
     return finite;
 }
 
-bool neon_quantize_head(const float *in, uint32_t n, int8_t *q, float *d)
+/* n is a multiple of 16 */
+static bool limbs_of_head(const float *x, uint32_t n, int8_t *high, int8_t *low, float *d)
+{
+    bool finite;
+    float amax = greatest(x, n, &finite);
+    *d = amax / (float)LIMB_LEVELS;
+    if (amax == 0.0f) {
+        memset(high, 0, n);
+        memset(low, 0, n);
+        return finite;
+    }
+    float32x4_t inv = vdupq_n_f32((float)LIMB_LEVELS / amax);
+    for (uint32_t i = 0; i < n; i += 8) {
+        int16x8_t r = round8(x + i, inv);
+        int16x8_t h = vshrq_n_s16(vaddq_s16(r, vdupq_n_s16(64)), 7);
+        vst1_s8(high + i, vmovn_s16(h));
+        vst1_s8(low + i, vmovn_s16(vsubq_s16(r, vshlq_n_s16(h, 7))));
+    }
+    return true;
+}
+
+bool neon_quantize_head(const float *in, uint32_t n, int8_t *high, int8_t *low, float *d)
 {
     if (n % 16 == 0)
-        return quantize_block(in, n, q, d);
+        return limbs_of_head(in, n, high, low, d);
     float padded[HEAD_DIM_MAX];
-    int8_t out[HEAD_DIM_MAX];
+    int8_t h[HEAD_DIM_MAX], l[HEAD_DIM_MAX];
     uint32_t whole = (n + 15) / 16 * 16;
     memcpy(padded, in, n * sizeof *in);
     memset(padded + n, 0, (whole - n) * sizeof *in);
-    bool finite = quantize_block(padded, whole, out, d);
-    memcpy(q, out, n);
+    bool finite = limbs_of_head(padded, whole, h, l, d);
+    memcpy(high, h, n);
+    memcpy(low, l, n);
     return finite;
 }
 
@@ -307,7 +337,12 @@ static uint32x4_t exists(uint32_t at, uint32_t n)
     return vcltq_u32(vaddq_u32(vld1q_u32(lane), vdupq_n_u32(at)), vdupq_n_u32(n));
 }
 
-bool neon_attn_softmax(const int32_t scores[TILE], float cq, const float *dk, const float *dv, uint32_t n,
+static float32x4_t limbs_joined(const int32_t *high, const int32_t *low)
+{
+    return vfmaq_f32(vcvtq_f32_s32(vld1q_s32(low)), vdupq_n_f32(LIMB_RADIX), vcvtq_f32_s32(vld1q_s32(high)));
+}
+
+bool neon_attn_softmax(const int32_t scores[LIMBS][TILE], float cq, const float *dk, const float *dv, uint32_t n,
                        struct attn_tile *out)
 {
     float padded[2][TILE] = { { 0 } };
@@ -323,7 +358,7 @@ bool neon_attn_softmax(const int32_t scores[TILE], float cq, const float *dk, co
     for (uint32_t k = 0; k < TILE / LANES; k++) {
         uint32x4_t here = exists(k * LANES, n);
         float32x4_t c = vmulq_f32(vdupq_n_f32(cq), vld1q_f32(dk + k * LANES));
-        s[k] = vmulq_f32(c, vcvtq_f32_s32(vld1q_s32(scores + k * LANES)));
+        s[k] = vmulq_f32(c, limbs_joined(&scores[0][k * LANES], &scores[1][k * LANES]));
         bad = vorrq_u32(bad, vandq_u32(not_finite(s[k]), here));
         max = vmaxq_f32(max, vbslq_f32(here, s[k], max));
     }
@@ -355,10 +390,10 @@ void neon_attn_fold(float *o, const int32_t *sums, float a, float e, uint32_t n)
     uint32_t i = 0;
     for (; i + LANES <= n; i += LANES) {
         float32x4_t old = vmulq_f32(vdupq_n_f32(a), vld1q_f32(o + i));
-        vst1q_f32(o + i, vfmaq_f32(old, vdupq_n_f32(e), vcvtq_f32_s32(vld1q_s32(sums + i))));
+        vst1q_f32(o + i, vfmaq_f32(old, vdupq_n_f32(e), limbs_joined(sums + i, sums + n + i)));
     }
     for (; i < n; i++)
-        o[i] = fmaf(e, (float)sums[i], a * o[i]);
+        o[i] = fmaf(e, fmaf((float)LIMB_RADIX, (float)sums[i], (float)sums[n + i]), a * o[i]);
 }
 
 void neon_attn_merge(float *o, const float *part, float a, float b, uint32_t n)

@@ -197,7 +197,7 @@ INLINED void fold_mins(struct packed_shape s, const uint8_t *block, const struct
             b[0] = vmlal_s16(b[0], vget_low_s16(min), values);
             b[1] = vmlal_s16(b[1], vget_high_s16(min), values);
         }
-        float32x4_t dx = vdupq_n_f32(x->d[t * x->act_blocks]);
+        float32x4_t dx = vdupq_n_f32(x->d[t * x->act_blocks * ACT_SCALES]);
         y[t][0] = vfmaq_f32(y[t][0], vmulq_f32(halves_at(m), dx), vcvtq_f32_s32(b[0]));
         y[t][1] = vfmaq_f32(y[t][1], vmulq_f32(halves_at(m + 8), dx), vcvtq_f32_s32(b[1]));
     }
@@ -212,7 +212,7 @@ INLINED void dot_group(struct packed_shape s, const uint8_t *block, uint32_t blo
         y[t][0] = y[t][1] = vdupq_n_f32(0.0f);
     for (uint32_t b = 0; b < blocks; b++, block += packed_block_bytes(s)) {
         uint32_t first = b * s.len;
-        struct tokens x = { from->q + first, from->d + first / ACT_BLOCK, from->sums + first / ACT_RUN, from->act_blocks };
+        struct tokens x = { from->q + first, from->d + first / ACT_SCALED, from->sums + first / ACT_RUN, from->act_blocks };
         int32x4_t sum[TOKENS_AT_ONCE][HALVES];
         float32x4_t d[HALVES];
         UNROLL
@@ -223,7 +223,7 @@ INLINED void dot_group(struct packed_shape s, const uint8_t *block, uint32_t blo
         load_d(s, block, d);
         UNROLL
         for (uint32_t t = 0; t < count; t++) {
-            float32x4_t dx = vdupq_n_f32(x.d[t * x.act_blocks]);
+            float32x4_t dx = vdupq_n_f32(x.d[t * x.act_blocks * ACT_SCALES]);
             y[t][0] = vfmaq_f32(y[t][0], vmulq_f32(d[0], dx), vcvtq_f32_s32(sum[t][0]));
             y[t][1] = vfmaq_f32(y[t][1], vmulq_f32(d[1], dx), vcvtq_f32_s32(sum[t][1]));
         }
@@ -249,7 +249,7 @@ INLINED void matmul_rows(struct packed_shape s, const struct matrix *w, const st
     for (uint32_t row = begin; row < end; row += NEON_GROUP) {
         const uint8_t *group = w->packed + (size_t)(row / NEON_GROUP) * blocks * packed_block_bytes(s);
         for (uint32_t t = 0, count; t < n; t += count) {
-            struct tokens from = { x->q + t * act_blocks * ACT_BLOCK, x->d + t * act_blocks,
+            struct tokens from = { x->q + t * act_blocks * ACT_BLOCK, x->d + t * act_blocks * ACT_SCALES,
                                    x->sums + t * act_blocks * ACT_RUNS, act_blocks };
             float32x4_t out[TOKENS_AT_ONCE][HALVES];
             count = n - t >= TOKENS_AT_ONCE ? TOKENS_AT_ONCE : 1;
@@ -290,27 +290,39 @@ static void matmul(const struct matrix *w, const struct acts *x, uint32_t n, uin
 /* --- NV1 7.2, 7.3 -------------------------------------------------------------------------------------------------- */
 
 /* All 64 positions at once: 16 registers of sums, four dimensions per step. */
-static void attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[TILE])
+/* Sums of one limb of the query times one limb of the keys, added to sum. */
+INLINED void limb_scores(const int8_t *q, const int8_t *keys, uint32_t width, int32x4_t sum[TILE / 4])
 {
-    int32x4_t sum[TILE / 4];
-    UNROLL
-    for (uint32_t k = 0; k < TILE / 4; k++)
-        sum[k] = vdupq_n_s32(0);
     for (uint32_t i = 0; i < width; i += 16) {
         int8x16_t x = vld1q_s8(q + i);
         UNROLL
         for (uint32_t lane = 0; lane < 4; lane++)
             UNROLL
             for (uint32_t k = 0; k < TILE / 4; k++)
-                sum[k] = dot4(sum[k], vld1q_s8(key_tile + ((size_t)(i / 4 + lane) * TILE + k * 4) * 4), x, lane);
+                sum[k] = dot4(sum[k], vld1q_s8(keys + ((size_t)(i / 4 + lane) * TILE + k * 4) * 4), x, lane);
     }
-    UNROLL
-    for (uint32_t k = 0; k < TILE / 4; k++)
-        vst1q_s32(scores + k * 4, sum[k]);
+}
+
+static void attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[LIMBS][TILE])
+{
+    for (uint32_t limb = 0; limb < LIMBS; limb++, key_tile += TILE * width) {
+        int32x4_t sum[TILE / 4];
+        UNROLL
+        for (uint32_t k = 0; k < TILE / 4; k++)
+            sum[k] = vdupq_n_s32(0);
+        limb_scores(q, key_tile, width, sum);
+        UNROLL
+        for (uint32_t k = 0; k < TILE / 4; k++)
+            sum[k] = vshlq_n_s32(sum[k], 7);
+        limb_scores(q + width, key_tile, width, sum);
+        UNROLL
+        for (uint32_t k = 0; k < TILE / 4; k++)
+            vst1q_s32(&scores[limb][k * 4], sum[k]);
+    }
 }
 
 /* u = 256 high + low with both in int8, which 32512 = 127 * 256 still allows: U is two sums of bytes, both exact. */
-static void attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums)
+static void limb_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums)
 {
     int8x16_t low[TILE / 16], high[TILE / 16];
     UNROLL
@@ -336,6 +348,12 @@ static void attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_
         vst1q_s32(sums + i, vaddq_s32(vshlq_n_s32(a[1], 8), a[0]));
         vst1q_s32(sums + i + 4, vaddq_s32(vshlq_n_s32(b[1], 8), b[0]));
     }
+}
+
+static void attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums)
+{
+    limb_values(u, value_tile, width, sums);
+    limb_values(u, value_tile + TILE * width, width, sums + width);
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* quant.c - NV1 3.2 and 3.3: activations to int8. */
+/* quant.c - NV1 3.2 and 3.3: activations and heads to small integers; stored rows and head bytes. */
 #include "kernels/quant.h"
 
 #include <math.h>
@@ -18,20 +18,39 @@ static uint32_t max_magnitude_bits(const float *x, uint32_t n)
     return max;
 }
 
-bool quant_block(const float *x, uint32_t n, int8_t *q, float *d)
+/* amax of NV1 3.2, or 0 where all values become zero. */
+static float greatest(const float *x, uint32_t n, bool *finite)
 {
     uint32_t bits = max_magnitude_bits(x, n);
-    bool finite = bits < 0x7f800000u;
-    float amax = finite ? float_from_bits(bits) : 0.0f;
-    memset(q, 0, n);
-    *d = 0.0f;
-    if (amax < 0x1p-100f)
-        return finite;
+    *finite = bits < 0x7f800000u;
+    float amax = *finite ? float_from_bits(bits) : 0.0f;
+    return amax < 0x1p-100f ? 0.0f : amax;
+}
+
+bool quant_group(const float *x, uint32_t n, int8_t *q, float *d)
+{
+    bool finite;
+    float amax = greatest(x, n, &finite);
     *d = amax / 127.0f;
     float inv = 127.0f / amax;
     for (uint32_t i = 0; i < n; i++)
-        q[i] = (int8_t)exact_rne(x[i] * inv);          /* |x * inv| <= 127 (1 + 2^-23), so it rounds into int8 */
-    return true;
+        q[i] = amax > 0.0f ? (int8_t)exact_rne(x[i] * inv) : 0;    /* |x * inv| <= 127 (1 + 2^-23), so it rounds into int8 */
+    return finite;
+}
+
+bool quant_head(const float *x, uint32_t n, int8_t *high, int8_t *low, float *d)
+{
+    bool finite;
+    float amax = greatest(x, n, &finite);
+    *d = amax / (float)LIMB_LEVELS;
+    float inv = (float)LIMB_LEVELS / amax;
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t r = amax > 0.0f ? (int32_t)exact_rne(x[i] * inv) : 0;
+        int32_t h = (r + 64 + 128 * LIMB_RADIX) / LIMB_RADIX - 128;    /* floor: what is divided is positive */
+        high[i] = (int8_t)h;
+        low[i] = (int8_t)(r - LIMB_RADIX * h);
+    }
+    return finite;
 }
 
 static uint16_t load_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
@@ -85,9 +104,15 @@ void quant_row_to_float(const struct matrix *w, uint32_t row, float *out)
     }
 }
 
+static uint32_t head_scales(enum tensor_type head, uint32_t dim)
+{
+    uint32_t group = ops_act_group(head);
+    return (dim + group - 1) / group;
+}
+
 size_t quant_head_bytes(enum tensor_type head, uint32_t dim)
 {
-    return block_format(head) ? (size_t)dim + (size_t)ops_act_blocks(dim) * 4 : (size_t)dim * 4;
+    return block_format(head) ? (size_t)dim + (size_t)head_scales(head, dim) * 4 : (size_t)dim * 4;
 }
 
 void quant_write_head(enum tensor_type head, uint32_t dim, const float *h, const struct acts *x, uint32_t token,
@@ -98,8 +123,10 @@ void quant_write_head(enum tensor_type head, uint32_t dim, const float *h, const
             store_f32(out + (size_t)i * 4, h[i]);
         return;
     }
-    uint32_t blocks = ops_act_blocks(dim);
-    memcpy(out, x->q + (size_t)token * blocks * ACT_BLOCK, dim);
-    for (uint32_t b = 0; b < blocks; b++)
-        store_f32(out + dim + (size_t)b * 4, x->d[(size_t)token * blocks + b]);
+    size_t blocks = ops_act_blocks(dim);
+    uint32_t every = ops_act_group(head) / ACT_SCALED;
+    ENSURE(x->group == ops_act_group(head));
+    memcpy(out, x->q + token * blocks * ACT_BLOCK, dim);
+    for (uint32_t i = 0; i < head_scales(head, dim); i++)
+        store_f32(out + dim + (size_t)i * 4, x->d[token * blocks * ACT_SCALES + i * every]);
 }

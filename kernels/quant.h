@@ -2,7 +2,7 @@
  *
  * Stored rows as floats, the int8 activations of NV1 3.2 and 3.3, and the head bytes that digests are taken over.
  *
- *   head bytes, quantised head n x int8, then ceil(n / 256) x fp32 scale (little-endian)
+ *   head bytes, quantised head n x int8, then ceil(n / group) x fp32 scale (little-endian)
  *   head bytes, float head     n x fp32 (little-endian)
  *
  * Threads: pure; any thread.
@@ -14,8 +14,10 @@
 #include "crypto/base.h"
 #include "kernels/ops.h"
 
-/* One block of n <= capacity values: q and *d by NV1 3.2. False: a value is not finite; then q and *d are zero. */
-bool quant_block(const float *x, uint32_t n, int8_t *q, float *d);
+/* One group of n values: q and *d by NV1 3.2. False: a value is not finite; then q and *d are zero. */
+bool quant_group(const float *x, uint32_t n, int8_t *q, float *d);
+/* One head of n values: limbs and *d by NV1 3.3. False as above. */
+bool quant_head(const float *x, uint32_t n, int8_t *high, int8_t *low, float *d);
 
 /* Row `row` of a stored matrix as fp32 (NV1 4.4). */
 void quant_row_to_float(const struct matrix *w, uint32_t row, float *out);

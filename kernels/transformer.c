@@ -26,21 +26,33 @@ static void *floats(size_t rows, size_t cols)
     return p;
 }
 
-static bool acts_init(struct acts *a, uint32_t rows, uint32_t cols)
+static bool acts_init(struct acts *a, uint32_t rows, uint32_t cols, uint32_t group)
 {
     uint32_t blocks = ops_act_blocks(cols);
     a->cols = cols;
+    a->group = group;
     a->q = floats(rows, (size_t)blocks * ACT_BLOCK / 4);
-    a->d = floats(rows, blocks);
+    a->d = floats(rows, (size_t)blocks * ACT_SCALES);
     a->sums = floats(rows, (size_t)blocks * ACT_RUNS / 2);
     return a->q && a->d && a->sums;
 }
 
-static void acts_fini(struct acts *a)
+static bool both_acts_init(struct both_acts *a, uint32_t rows, uint32_t cols)
 {
-    free(a->q);
-    free(a->d);
-    free(a->sums);
+    return acts_init(&a->of_32, rows, cols, 32) && acts_init(&a->of_256, rows, cols, 256);
+}
+
+static void both_acts_fini(struct both_acts *a)
+{
+    void *all[] = { a->of_32.q, a->of_32.d, a->of_32.sums, a->of_256.q, a->of_256.d, a->of_256.sums };
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++)
+        free(all[i]);
+}
+
+/* The grouping that a quantised matrix of this type reads. */
+static struct acts *acts_for(struct both_acts *a, enum tensor_type type)
+{
+    return ops_act_group(type) == 32 ? &a->of_32 : &a->of_256;
 }
 
 static struct matrix matrix_of(const struct tensor *w)
@@ -154,16 +166,19 @@ static enum err allocate(struct transformer *t)
     t->rotation = floats(rows, c->rope_dims);
     t->bad = calloc(rows, sizeof *t->bad);
     t->wanted = calloc(rows, sizeof *t->wanted);
-    bool acts = acts_init(&t->n_acts, t->rows_max, c->dim) && acts_init(&t->o_acts, t->rows_max, t->q_dim) &&
-                acts_init(&t->gate_acts, t->rows_max, c->ffn_dim) && acts_init(&t->h_acts, t->rows_max, c->dim);
+    bool acts = both_acts_init(&t->n_acts, t->rows_max, c->dim) && both_acts_init(&t->o_acts, t->rows_max, t->q_dim) &&
+                both_acts_init(&t->gate_acts, t->rows_max, c->ffn_dim) && both_acts_init(&t->h_acts, t->rows_max, c->dim);
     return acts && t->layers && t->norms && t->rates && t->x && t->n && t->y && t->h && t->q && t->o && t->k && t->v &&
                    t->gate && t->up && t->rotation && t->bad && t->wanted
                ? OK
                : ERR_MEMORY;
 }
 
-/* Floats behind one row of quantised inputs: bytes and block sums are allocated as floats (acts_init). */
-static uint64_t acts_floats(uint32_t cols) { return (uint64_t)ops_act_blocks(cols) * (ACT_BLOCK / 4 + 1 + ACT_RUNS / 2); }
+/* Floats behind one row of quantised inputs: bytes and block sums are allocated as floats (both_acts_init). */
+static uint64_t acts_floats(uint32_t cols)
+{
+    return 2 * (uint64_t)ops_act_blocks(cols) * (ACT_BLOCK / 4 + ACT_SCALES + ACT_RUNS / 2);
+}
 
 static uint64_t packed_bytes(const struct ops *ops, const struct tensor *w)
 {
@@ -239,10 +254,10 @@ void transformer_fini(struct transformer *t)
                     t->k,      t->v,     t->gate,  t->up,   t->rotation,        (void *)t->bad, t->wanted };
     for (size_t i = 0; i < ARRAY_COUNT(all); i++)
         free(all[i]);
-    acts_fini(&t->n_acts);
-    acts_fini(&t->o_acts);
-    acts_fini(&t->gate_acts);
-    acts_fini(&t->h_acts);
+    both_acts_fini(&t->n_acts);
+    both_acts_fini(&t->o_acts);
+    both_acts_fini(&t->gate_acts);
+    both_acts_fini(&t->h_acts);
     kvcache_fini(&t->kv);
     *t = (struct transformer){ 0 };
 }
@@ -274,7 +289,7 @@ struct product_loop {
     uint32_t items[3];           /* cumulative */
     uint32_t rows_per_item;
     const float *x;
-    const struct acts *acts;
+    struct both_acts *acts;
     uint32_t n;
 };
 
@@ -288,7 +303,7 @@ static void multiply_item(void *ctx, uint32_t item)
     uint32_t begin = (item - before) * l->rows_per_item;
     uint32_t end = w->rows - begin < l->rows_per_item ? w->rows : begin + l->rows_per_item;
     if (block_format(w->type))
-        l->t->ops->matmul(w, l->acts, l->n, begin, end, l->products[p].y, w->rows);
+        l->t->ops->matmul(w, acts_for(l->acts, w->type), l->n, begin, end, l->products[p].y, w->rows);
     else
         l->t->ops->matmul_float(w, l->x, l->n, begin, end, l->products[p].y, w->rows);
 }
@@ -304,7 +319,7 @@ static uint32_t rows_per_item(const struct transformer *t, uint32_t rows)
 }
 
 static void multiply(struct transformer *t, const struct product *products, uint32_t count, const float *x,
-                     const struct acts *acts, uint32_t n)
+                     struct both_acts *acts, uint32_t n)
 {
     struct product_loop l = { .t = t, .x = x, .acts = acts, .n = n };
     uint32_t rows = 0, items = 0;
@@ -319,13 +334,20 @@ static void multiply(struct transformer *t, const struct product *products, uint
     pool_run(t->pool, items, multiply_item, &l);
 }
 
-/* Quantises row `row` of x if a matrix that reads it wants that. */
+/* Quantises row `row` of x as the (up to three) matrices that read it want it. */
 static void quantize_for(struct transformer *t, const struct matrix *a, const struct matrix *b, const struct matrix *c,
-                         const float *x, struct acts *acts, uint32_t row)
+                         const float *x, struct both_acts *acts, uint32_t row)
 {
-    bool wanted = block_format(a->type) || (b && block_format(b->type)) || (c && block_format(c->type));
-    if (wanted && !t->ops->quantize(x + (size_t)row * acts->cols, acts, row))
-        mark_bad(t, row);
+    const struct matrix *readers[] = { a, b, c };
+    const struct acts *done = NULL;
+    for (size_t i = 0; i < ARRAY_COUNT(readers); i++) {
+        if (!readers[i] || !block_format(readers[i]->type))
+            continue;
+        struct acts *to = acts_for(acts, readers[i]->type);
+        if (to != done && !t->ops->quantize(x + (size_t)row * to->cols, to, row))
+            mark_bad(t, row);
+        done = to;
+    }
 }
 
 static void embed_row(void *ctx, uint32_t i)
@@ -361,15 +383,14 @@ static void remember_row(void *ctx, uint32_t i)
     const struct model_config *c = &t->model->config;
     const float *cs = t->rotation + (size_t)i * c->rope_dims;
     for (uint32_t h = 0; h < c->kv_heads; h++) {
-        int8_t k[HEAD_DIM_MAX], v[HEAD_DIM_MAX];
-        float dk, dv;
-        float *key = t->k + (size_t)i * t->kv_dim + (size_t)h * c->head_dim;
+        struct kv_head k, v;
+        float *key = t->k + (size_t)i * t->kv_dim + (size_t)h * c->head_dim, *value = t->v + (key - t->k);
         t->ops->rope(key, cs, c->rope_dims / 2);
-        bool ok = t->ops->quantize_head(key, c->head_dim, k, &dk);
-        ok = t->ops->quantize_head(t->v + (size_t)i * t->kv_dim + (size_t)h * c->head_dim, c->head_dim, v, &dv) && ok;
+        bool ok = t->ops->quantize_head(key, c->head_dim, k.high, k.low, &k.d);
+        ok = t->ops->quantize_head(value, c->head_dim, v.high, v.low, &v.d) && ok;
         if (!ok)
             mark_bad(t, i);
-        kvcache_write(&t->kv, p->rows[i].slot, p->rows[i].position, p->layer_number, h, k, dk, v, dv);
+        kvcache_write(&t->kv, p->rows[i].slot, p->rows[i].position, p->layer_number, h, &k, &v);
     }
 }
 
@@ -437,7 +458,7 @@ static void output_row(void *ctx, uint32_t wanted)
     float *h = t->h + (size_t)wanted * c->dim;
     if (!t->ops->rmsnorm(t->x + (size_t)i * c->dim, t->output_norm, c->dim, c->rms_eps, h))
         mark_bad(t, i);
-    if (block_format(t->head.type) && !t->ops->quantize(h, &t->h_acts, wanted))
+    if (block_format(t->head.type) && !t->ops->quantize(h, acts_for(&t->h_acts, t->head.type), wanted))
         mark_bad(t, i);
 }
 
@@ -491,19 +512,25 @@ bool transformer_row_failed(const struct transformer *t, uint32_t i)
     return atomic_load_explicit(&t->bad[i], memory_order_relaxed);
 }
 
+/* The same activations from token `first` on. */
+static struct acts acts_from(const struct acts *a, uint32_t first)
+{
+    size_t blocks = ops_act_blocks(a->cols);
+    return (struct acts){ .cols = a->cols, .group = a->group, .q = a->q + first * blocks * ACT_BLOCK,
+                          .d = a->d + first * blocks * ACT_SCALES, .sums = a->sums + first * blocks * ACT_RUNS };
+}
+
 void transformer_logits(struct transformer *t, uint32_t first, uint32_t n, float *logits)
 {
     ENSURE(first + n <= t->wanted_count);
-    size_t blocks = ops_act_blocks(t->h_acts.cols);
-    struct acts from = { .cols = t->h_acts.cols,
-                         .q = t->h_acts.q + first * blocks * ACT_BLOCK,
-                         .d = t->h_acts.d + first * blocks,
-                         .sums = t->h_acts.sums + first * blocks * ACT_RUNS };
-    multiply(t, (struct product[]){ { &t->head, logits } }, 1, t->h + (size_t)first * t->h_acts.cols, &from, n);
+    struct both_acts from = { .of_32 = acts_from(&t->h_acts.of_32, first), .of_256 = acts_from(&t->h_acts.of_256, first) };
+    multiply(t, (struct product[]){ { &t->head, logits } }, 1, t->h + (size_t)first * t->model->config.dim, &from, n);
 }
 
 void transformer_head_bytes(const struct transformer *t, uint32_t i, uint8_t *out)
 {
     ENSURE(i < t->wanted_count);
-    quant_write_head(t->head.type, t->h_acts.cols, t->h + (size_t)i * t->h_acts.cols, &t->h_acts, i, out);
+    uint32_t dim = t->model->config.dim;
+    const struct acts *acts = ops_act_group(t->head.type) == 32 ? &t->h_acts.of_32 : &t->h_acts.of_256;
+    quant_write_head(t->head.type, dim, t->h + (size_t)i * dim, acts, i, out);
 }

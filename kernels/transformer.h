@@ -26,6 +26,11 @@ struct layer_weights {
     struct matrix attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, ffn_down;
 };
 
+/* The same vectors in the two groupings of NV1 3.2; each is only made where a matrix that reads it wants it. */
+struct both_acts {
+    struct acts of_32, of_256;
+};
+
 struct transformer {
     const struct model *model;
     const struct ops *ops;
@@ -42,12 +47,12 @@ struct transformer {
 
     /* Activations, (rows_max, ...). */
     float *x, *n, *q, *k, *v, *o, *gate, *up, *y, *rotation;
-    struct acts n_acts, o_acts, gate_acts;
+    struct both_acts n_acts, o_acts, gate_acts;
     _Atomic bool *bad;           /* this row met a NaN or an infinity (NV1 11) */
 
     /* The wanted rows of the last forward pass, in order: inputs of the output head. */
     float *h;
-    struct acts h_acts;
+    struct both_acts h_acts;
     uint32_t *wanted;            /* their row numbers */
     uint32_t wanted_count;
 };

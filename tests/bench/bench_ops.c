@@ -200,14 +200,20 @@ static void run_type(struct bench *b, const struct block_format *f, size_t megab
 
 static void make_acts(struct bench *b)
 {
-    static float in[COLS];
-    struct rng r;
     uint32_t blocks = ops_act_blocks(COLS);
-    rng_init(&r, 2);
     b->x = (struct acts){ .cols = COLS,
                           .q = must(malloc((size_t)TOKENS_MAX * COLS)),
-                          .d = must(malloc(TOKENS_MAX * blocks * sizeof(float))),
+                          .d = must(malloc((size_t)TOKENS_MAX * blocks * ACT_SCALES * sizeof(float))),
                           .sums = must(malloc((size_t)TOKENS_MAX * blocks * ACT_RUNS * sizeof(int16_t))) };
+}
+
+/* Inputs grouped as this type reads them. */
+static void fill_acts(struct bench *b, enum tensor_type type)
+{
+    static float in[COLS];
+    struct rng r;
+    rng_init(&r, 2);
+    b->x.group = ops_act_group(type);
     for (uint32_t t = 0; t < TOKENS_MAX; t++) {
         input_values(&r, INPUT_ORDINARY, in, COLS);
         (void)b->ops->quantize(in, &b->x, t);
@@ -240,8 +246,10 @@ int main(int argc, char **argv)
     printf("%s, %u threads, %zu MB of weights\n", b.ops->name, threads, megabytes);
     const struct block_format *f;
     for (size_t i = 0; (f = block_format_at(i)); i++)
-        if (!type || strcmp(type, tensor_type_name(f->type)) == 0)
+        if (!type || strcmp(type, tensor_type_name(f->type)) == 0) {
+            fill_acts(&b, f->type);
             run_type(&b, f, megabytes, pack_only);
+        }
     pool_close(b.pool);
     free(b.x.q);
     free(b.x.d);

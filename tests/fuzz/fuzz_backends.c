@@ -113,10 +113,11 @@ static void *block_of(size_t bytes)
     return p;
 }
 
-static struct acts acts_make(uint32_t tokens, uint32_t cols)
+static struct acts acts_make(uint32_t tokens, uint32_t cols, uint32_t group)
 {
     size_t blocks = (size_t)tokens * ops_act_blocks(cols);
-    return (struct acts){ .cols = cols, .q = block_of(blocks * ACT_BLOCK), .d = block_of(blocks * sizeof(float)),
+    return (struct acts){ .cols = cols, .group = group, .q = block_of(blocks * ACT_BLOCK),
+                          .d = block_of(blocks * ACT_SCALES * sizeof(float)),
                           .sums = block_of(blocks * ACT_RUNS * sizeof(int16_t)) };
 }
 
@@ -131,7 +132,7 @@ static void same_acts(const struct ops *ops, const struct acts *a, const struct 
 {
     size_t blocks = (size_t)tokens * ops_act_blocks(a->cols);
     same_bytes(ops, "q of quantize", a->q, b->q, blocks * ACT_BLOCK);
-    same_bytes(ops, "d of quantize", a->d, b->d, blocks * sizeof *a->d);
+    same_bytes(ops, "d of quantize", a->d, b->d, blocks * ACT_SCALES * sizeof *a->d);
     same_bytes(ops, "sums of quantize", a->sums, b->sums, blocks * ACT_RUNS * sizeof *a->sums);
 }
 
@@ -139,7 +140,8 @@ static void check_quantize(const struct ops *ops, struct input *in)
 {
     uint32_t n = length(in);
     float *x = floats(in, n);
-    struct acts a = acts_make(1, n), b = acts_make(1, n);
+    uint32_t group = take(in, 1) % 2 ? 32 : 256;
+    struct acts a = acts_make(1, n, group), b = acts_make(1, n, group);
     bool fine = ops_ref.quantize(x, &a, 0);
     same_flag(ops, "quantize", fine, ops->quantize(x, &b, 0));
     same_acts(ops, &a, &b, 1);
@@ -152,9 +154,9 @@ static void check_quantize_head(const struct ops *ops, struct input *in)
 {
     uint32_t n = length(in) % HEAD_DIM_MAX + 1;
     float *x = floats(in, n), da, db;
-    int8_t qa[HEAD_DIM_MAX] = { 0 }, qb[HEAD_DIM_MAX] = { 0 };
-    bool fine = ops_ref.quantize_head(x, n, qa, &da);
-    same_flag(ops, "quantize_head", fine, ops->quantize_head(x, n, qb, &db));
+    int8_t qa[LIMBS * HEAD_DIM_MAX] = { 0 }, qb[LIMBS * HEAD_DIM_MAX] = { 0 };
+    bool fine = ops_ref.quantize_head(x, n, qa, qa + n, &da);
+    same_flag(ops, "quantize_head", fine, ops->quantize_head(x, n, qb, qb + n, &db));
     same_bytes(ops, "q of quantize_head", qa, qb, sizeof qa);
     same_floats(ops, "d of quantize_head", &da, &db, 1);
     free(x);
@@ -224,7 +226,7 @@ static void check_matmul(const struct ops *ops, struct input *in)
     if (kind == 7)
         rng_bytes(&in->r, stored, blocks * f->bytes);                /* infinite and NaN scales too */
     patch(in, stored, (uint32_t)(blocks * f->bytes / 2), 2);
-    struct acts x = acts_make(tokens, cols);
+    struct acts x = acts_make(tokens, cols, ops_act_group(f->type));
     for (uint32_t t = 0; t < tokens; t++) {
         float *v = floats(in, cols);
         (void)ops_ref.quantize(v, &x, t);                            /* zeroes what is not finite */
@@ -350,8 +352,8 @@ static int8_t *codes(struct input *in, uint32_t n)
 static void check_scores(const struct ops *ops, struct input *in)
 {
     uint32_t width = head_width(in);
-    int8_t *q = codes(in, width), *tile = codes(in, width * TILE);
-    int32_t a[TILE], b[TILE];
+    int8_t *q = codes(in, LIMBS * width), *tile = codes(in, LIMBS * width * TILE);
+    int32_t a[LIMBS][TILE], b[LIMBS][TILE];
     ops_ref.attn_scores(q, tile, width, a);
     ops->attn_scores(q, tile, width, b);
     same_bytes(ops, "attn_scores", a, b, sizeof a);
@@ -362,15 +364,15 @@ static void check_scores(const struct ops *ops, struct input *in)
 static void check_values(const struct ops *ops, struct input *in)
 {
     uint32_t width = head_width(in);
-    int8_t *tile = codes(in, width * TILE);
+    int8_t *tile = codes(in, LIMBS * width * TILE);
     int16_t u[TILE];
-    int32_t a[HEAD_DIM_MAX], b[HEAD_DIM_MAX];
+    int32_t a[LIMBS * HEAD_DIM_MAX], b[LIMBS * HEAD_DIM_MAX];
     bool full = take(in, 1) % 4 == 0;
     for (uint32_t j = 0; j < TILE; j++)
         u[j] = full ? 32512 : (int16_t)rng_below(&in->r, 32513);
     ops_ref.attn_values(u, tile, width, a);
     ops->attn_values(u, tile, width, b);
-    same_bytes(ops, "attn_values", a, b, width * sizeof *a);
+    same_bytes(ops, "attn_values", a, b, LIMBS * width * sizeof *a);
     free(tile);
 }
 
@@ -380,9 +382,9 @@ static void check_softmax(const struct ops *ops, struct input *in)
     uint32_t n = take(in, 1) % TILE + 1;
     float *dk = floats(in, TILE), *dv = floats(in, TILE), cq = float_from_bits(take(in, 4) & 0x7fffffffu);
     struct attn_tile a, b;
-    int32_t scores[TILE];
-    for (uint32_t j = 0; j < TILE; j++)
-        scores[j] = (int32_t)rng_below(&in->r, 1u << (take(in, 1) % 25 + 1)) - (int32_t)rng_below(&in->r, 1u << 24);
+    int32_t scores[LIMBS][TILE];
+    for (uint32_t j = 0; j < LIMBS * TILE; j++)
+        scores[j / TILE][j % TILE] = (int32_t)rng_below(&in->r, 1u << (take(in, 1) % 25 + 1)) - (int32_t)rng_below(&in->r, 1u << 24);
     for (uint32_t j = 0; j < n; j++) {
         dk[j] = float_is_finite(dk[j]) ? float_from_bits(float_bits(dk[j]) & 0x7fffffffu) : 0.0f;
         dv[j] = float_is_finite(dv[j]) ? float_from_bits(float_bits(dv[j]) & 0x7fffffffu) : 0.0f;
@@ -402,8 +404,8 @@ static void check_folds(const struct ops *ops, struct input *in)
     float *o = floats(in, n), *part = floats(in, n), *other = block_of(n * sizeof *other);
     float a = exact_pow2(-(float)(take(in, 1) % 140 / 7)), b = exact_pow2(-(float)(take(in, 1) % 140));
     float e = take(in, 1) % 4 ? input_value(&in->r, INPUT_ORDINARY) * 0x1p-28f : float_from_bits(take(in, 4));
-    int32_t sums[HEAD_DIM_MAX];
-    for (uint32_t i = 0; i < n; i++)
+    int32_t sums[LIMBS * HEAD_DIM_MAX];
+    for (uint32_t i = 0; i < LIMBS * n; i++)
         sums[i] = (int32_t)rng_below(&in->r, 1u << 30) - (1 << 29);
     memcpy(other, o, n * sizeof *o);
     ops_ref.attn_fold(o, sums, a, e, n);

@@ -75,11 +75,13 @@ static bool next_golden(FILE *f, struct golden *g)
 static void assert_product_finds(const struct golden *g, uint32_t i)
 {
     int8_t q[ACT_BLOCK] = { 0 };
-    float d[1] = { 1.0f }, y = 0;
+    float d[ACT_SCALES], y = 0;
     int16_t sums[ACT_RUNS] = { 0 };
+    for (uint32_t k = 0; k < ACT_SCALES; k++)
+        d[k] = 1.0f;
     q[i] = 1;
     sums[i / ACT_RUN] = 1;
-    struct acts x = { .cols = g->n, .q = q, .d = d, .sums = sums };
+    struct acts x = { .cols = g->n, .group = ops_act_group(g->type), .q = q, .d = d, .sums = sums };
     struct matrix w = { .type = g->type, .rows = 1, .cols = g->n, .data = g->stored };
     ops_ref.matmul(&w, &x, 1, 0, 1, &y, 1);
     assert_true(y == g->values[i]);

@@ -372,7 +372,7 @@ static void limits_are_named(void **state)
     open_default(&t, &three_slots);                        /* four pages of 256 positions, context 600 */
     struct engine_job job = job_of(1, tokens, 10, 10, &greedy), bad = job;
     assert_int_equal(engine_context(t.engine), 600);
-    assert_int_equal(engine_head_bytes(t.engine), 64 + 4);
+    assert_int_equal(engine_head_bytes(t.engine), 64 + 2 * 4);
     bad.n = 0;
     assert_err(engine_start(t.engine, &bad), ERR_ARG);
     bad = job, bad.max_tokens = 0;

@@ -63,23 +63,29 @@ static void what_is_written_lies_where_the_tiles_say(void **state)
     for (uint32_t at = 0; at < 300 * 2 * LAYERS * HEADS; at++) {
         uint32_t head = at % HEADS, layer = at / HEADS % LAYERS, slot = at / HEADS / LAYERS % 2 ? 3 : 1;
         uint32_t position = at / HEADS / LAYERS / 2;
-        int8_t k[DIM], v[DIM];
+        struct kv_head k = { .d = (float)position }, v = { .d = (float)head };
         for (uint32_t i = 0; i < DIM; i++) {
-            k[i] = mark(slot, position, layer, head, i);
-            v[i] = (int8_t)-k[i];
+            k.high[i] = mark(slot, position, layer, head, i);
+            k.low[i] = (int8_t)~k.high[i];
+            v.high[i] = (int8_t)-k.high[i];
+            v.low[i] = (int8_t)~v.high[i];
         }
-        kvcache_write(&kv, slot, position, layer, head, k, (float)position, v, (float)head);
+        kvcache_write(&kv, slot, position, layer, head, &k, &v);
     }
     for (uint32_t slot = 1; slot <= 3; slot += 2)
         for (uint32_t position = 0; position < 300; position += 11)
             for (uint32_t head = 0; head < HEADS; head++) {
                 struct kv_chunk c = kvcache_chunk(&kv, slot, position / CHUNK, 1, head);
                 uint32_t j = position % TILE;
-                size_t tile = (size_t)(position % CHUNK / TILE) * TILE * kv.width;
+                size_t tile = (size_t)(position % CHUNK / TILE) * LIMBS * TILE * kv.width, low = (size_t)TILE * kv.width;
                 for (uint32_t i = 0; i < kv.width; i++) {
                     int8_t expected = i < DIM ? mark(slot, position, 1, head, i) : 0;
-                    assert_int_equal(c.keys[tile + (i / 4 * TILE + j) * 4 + i % 4], expected);
-                    assert_int_equal(c.values[tile + (j / 2 * kv.width + i) * 2 + j % 2], -expected);
+                    const int8_t *key = &c.keys[tile + (i / 4 * TILE + j) * 4 + i % 4];
+                    const int8_t *value = &c.values[tile + (j / 2 * kv.width + i) * 2 + j % 2];
+                    assert_int_equal(key[0], expected);
+                    assert_int_equal(value[0], -expected);
+                    assert_int_equal(key[low], i < DIM ? ~expected : 0);
+                    assert_int_equal(value[low], i < DIM ? ~-expected : 0);
                 }
                 assert_true(c.key_scales[position % CHUNK] == (float)position);
                 assert_true(c.value_scales[position % CHUNK] == (float)head);

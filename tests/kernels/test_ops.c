@@ -43,14 +43,14 @@ static void each_backend(void (*check)(const struct ops *ops, struct rng *r))
 struct quantized {
     struct acts acts;
     int8_t q[TOKENS * N_MAX + TOKENS * ACT_BLOCK];
-    float d[TOKENS * (N_MAX / ACT_BLOCK + 1)];
+    float d[TOKENS * (N_MAX / ACT_BLOCK + 1) * ACT_SCALES];
     int16_t sums[TOKENS * (N_MAX / ACT_BLOCK + 1) * ACT_RUNS];
 };
 
-static void quantized_init(struct quantized *x, uint32_t cols)
+static void quantized_init(struct quantized *x, uint32_t cols, uint32_t group)
 {
     memset(x, 0x55, sizeof *x);
-    x->acts = (struct acts){ .cols = cols, .q = x->q, .d = x->d, .sums = x->sums };
+    x->acts = (struct acts){ .cols = cols, .group = group, .q = x->q, .d = x->d, .sums = x->sums };
 }
 
 static void assert_same_acts(const struct quantized *a, const struct quantized *b)
@@ -70,18 +70,21 @@ static void check_quantize(const struct ops *ops, struct rng *r)
             input_values(r, (enum input_kind)kind, x, n);
             if (kind == INPUT_KINDS)
                 poison(r, x, n);
-            quantized_init(&a, n);
-            quantized_init(&b, n);
-            bool ok = ops_ref.quantize(x, &a.acts, 1);
-            assert_int_equal(ops->quantize(x, &b.acts, 1), ok);
-            assert_int_equal(ok, kind != INPUT_KINDS);
-            assert_same_acts(&a, &b);
+            for (uint32_t group = 32; group <= 256; group += 224) {
+                quantized_init(&a, n, group);
+                quantized_init(&b, n, group);
+                bool fine = ops_ref.quantize(x, &a.acts, 1);
+                assert_int_equal(ops->quantize(x, &b.acts, 1), fine);
+                assert_int_equal(fine, kind != INPUT_KINDS);
+                assert_same_acts(&a, &b);
+            }
             if (n > HEAD_DIM_MAX)
                 continue;
-            int8_t qa[HEAD_DIM_MAX] = { 0 }, qb[HEAD_DIM_MAX] = { 0 };
+            int8_t qa[LIMBS * HEAD_DIM_MAX] = { 0 }, qb[LIMBS * HEAD_DIM_MAX] = { 0 };
             float da, db;
-            assert_int_equal(ops_ref.quantize_head(x, n, qa, &da), ok);
-            assert_int_equal(ops->quantize_head(x, n, qb, &db), ok);
+            bool ok = ops_ref.quantize_head(x, n, qa, qa + n, &da);
+            assert_int_equal(ops->quantize_head(x, n, qb, qb + n, &db), ok);
+            assert_int_equal(ok, kind != INPUT_KINDS);
             assert_memory_equal(qa, qb, sizeof qa);
             assert_memory_equal(&da, &db, sizeof da);
         }
@@ -102,8 +105,8 @@ static void check_quantize_at_the_border(const struct ops *ops, struct rng *r)
             for (uint32_t j = 0; j < n; j++)
                 x[j] = x[j] * border;
             x[rng_below(r, n)] = i % 2 ? border : -border;
-            quantized_init(&a, n);
-            quantized_init(&b, n);
+            quantized_init(&a, n, i % 2 ? 32 : 256);
+            quantized_init(&b, n, i % 2 ? 32 : 256);
             assert_true(ops_ref.quantize(x, &a.acts, 1));
             assert_true(ops->quantize(x, &b.acts, 1));
             assert_same_acts(&a, &b);
@@ -124,7 +127,7 @@ static void compare_products(const struct ops *ops, struct rng *r, const struct 
     static struct quantized x;
     static float in[N_MAX], ya[TOKENS * ROWS_MAX], yb[TOKENS * ROWS_MAX];
     input_blocks(r, f, data, (size_t)rows * cols / f->len, extreme);
-    quantized_init(&x, cols);
+    quantized_init(&x, cols, ops_act_group(f->type));
     for (uint32_t t = 0; t < tokens; t++) {
         input_values(r, extreme ? INPUT_WIDE : (enum input_kind)(t % 3), in, cols);
         for (uint32_t i = 0; extreme && t % 3 == 0 && i < cols; i++)       /* +-127: the largest sums there can be */
@@ -187,7 +190,7 @@ static void check_exponents(const struct ops *ops, struct rng *r)
         data[e * BLOCK_BYTES] = (uint8_t)e;
     for (uint32_t i = 0; i < COLS; i++)
         in[i] = input_value(r, INPUT_ORDINARY) * 0x1p-30f;
-    quantized_init(&x, COLS);
+    quantized_init(&x, COLS, 32);
     assert_true(ops_ref.quantize(in, &x.acts, 0));
     struct matrix w = { .type = TENSOR_MXFP4, .rows = ROWS, .cols = COLS, .data = data };
     size_t bytes = ops->packed_bytes(w.type, ROWS, COLS);
@@ -320,27 +323,27 @@ static void check_rope(const struct ops *ops, struct rng *r)
 
 static void check_scores_and_values(const struct ops *ops, struct rng *r)
 {
-    static _Alignas(OPS_ALIGN) int8_t tile[TILE * HEAD_DIM_MAX];
+    static _Alignas(OPS_ALIGN) int8_t tile[LIMBS * TILE * HEAD_DIM_MAX];
     static const uint32_t widths[] = { 16, 32, 48, 64, 80, 128, 256, 1024 };
     for (size_t k = 0; k < ARRAY_COUNT(widths); k++)
         for (int extreme = 0; extreme < 2; extreme++) {
-            int8_t q[HEAD_DIM_MAX];
+            int8_t q[LIMBS * HEAD_DIM_MAX];
             int16_t u[TILE];
-            int32_t a[HEAD_DIM_MAX], b[HEAD_DIM_MAX];
-            input_bytes(r, q, widths[k]);
-            input_bytes(r, tile, TILE * widths[k]);
+            int32_t sa[LIMBS][TILE], sb[LIMBS][TILE], a[LIMBS * HEAD_DIM_MAX], b[LIMBS * HEAD_DIM_MAX];
+            input_bytes(r, q, LIMBS * widths[k]);
+            input_bytes(r, tile, LIMBS * TILE * widths[k]);
             for (uint32_t j = 0; j < TILE; j++)
                 u[j] = extreme ? 32512 : (int16_t)rng_below(r, 32513);
             if (extreme) {
                 memset(q, 127, sizeof q);
                 memset(tile, widths[k] % 32 ? 127 : -127, sizeof tile);
             }
-            ops_ref.attn_scores(q, tile, widths[k], a);
-            ops->attn_scores(q, tile, widths[k], b);
-            assert_memory_equal(a, b, TILE * sizeof *a);
+            ops_ref.attn_scores(q, tile, widths[k], sa);
+            ops->attn_scores(q, tile, widths[k], sb);
+            assert_memory_equal(sa, sb, sizeof sa);
             ops_ref.attn_values(u, tile, widths[k], a);
             ops->attn_values(u, tile, widths[k], b);
-            assert_memory_equal(a, b, widths[k] * sizeof *a);
+            assert_memory_equal(a, b, LIMBS * widths[k] * sizeof *a);
         }
 }
 
@@ -349,11 +352,12 @@ static void check_softmax(const struct ops *ops, struct rng *r)
     static const float scales[] = { 0.0f, 1e-30f, 1e-6f, 1e-3f, 0.3f, 1e6f, 1e30f };
     for (uint32_t n = 1; n <= TILE; n++)
         for (size_t k = 0; k < ARRAY_COUNT(scales); k++) {
-            int32_t scores[TILE];
+            int32_t scores[LIMBS][TILE];
             float dk[TILE], dv[TILE];
             struct attn_tile a, b;
             for (uint32_t j = 0; j < TILE; j++) {
-                scores[j] = (int32_t)rng_below(r, 1u << 25) - (1 << 24);
+                scores[0][j] = (int32_t)rng_below(r, 1u << 25) - (1 << 24);
+                scores[1][j] = (int32_t)rng_below(r, 1u << 25) - (1 << 24);
                 dk[j] = fabsf(input_value(r, j % 9 ? INPUT_ORDINARY : INPUT_TINY)) * scales[k];
                 dv[j] = fabsf(input_value(r, k == 1 ? INPUT_TINY : INPUT_WIDE));
                 if (j >= n)
@@ -369,7 +373,7 @@ static void check_softmax(const struct ops *ops, struct rng *r)
 /* Equal scores, so that every p is 1 and the greatest w is the greatest dv. */
 static void check_softmax_at_the_border(const struct ops *ops, struct rng *r)
 {
-    int32_t scores[TILE] = { 0 };
+    int32_t scores[LIMBS][TILE] = { { 0 } };
     float dk[TILE], dv[TILE];
     for (uint32_t n = 1; n <= TILE; n++)
         for (size_t i = 0; i < ARRAY_COUNT(BORDERS); i++) {
@@ -388,13 +392,13 @@ static void check_softmax_at_the_border(const struct ops *ops, struct rng *r)
 static void check_folds(const struct ops *ops, struct rng *r)
 {
     float a[160], b[160], part[160];
-    int32_t sums[160];
+    int32_t sums[LIMBS * 160];
     for (uint32_t n = 1; n <= 160; n++)
         for (int kind = 0; kind < INPUT_EXTREME; kind++) {
             input_values(r, (enum input_kind)kind, a, 160);
             input_values(r, (enum input_kind)kind, part, 160);
             memcpy(b, a, sizeof a);
-            for (uint32_t i = 0; i < 160; i++)
+            for (uint32_t i = 0; i < LIMBS * 160; i++)
                 sums[i] = (int32_t)rng_below(r, 1u << 30) - (1 << 29);
             float down = exact_pow2(-(float)rng_below(r, 130)), e = input_value(r, (enum input_kind)kind);
             ops_ref.attn_fold(a, sums, down, e, n);
@@ -446,8 +450,8 @@ static void exponentials(void **state)
     each_backend(check_exp_sweep);
 }
 
-/* Values exactly between two integers hardly ever come up by chance; here all are. With the greatest value 127, or 32512 in
- * a tile, the factor is 1. */
+/* Values exactly between two integers hardly ever come up by chance; here all are. With the greatest value 127 (16256 in a
+ * head, 32512 in a tile) the factor is 1. */
 static void check_ties(const struct ops *ops, struct rng *r)
 {
     float x[ACT_BLOCK], ya[ACT_BLOCK], yb[ACT_BLOCK];
@@ -455,14 +459,16 @@ static void check_ties(const struct ops *ops, struct rng *r)
     (void)r;
     for (uint32_t i = 0; i < ACT_BLOCK; i++)
         x[i] = i == 255 ? 127.0f : (float)i * 0.5f - 63.0f;
-    quantized_init(&a, ACT_BLOCK);
-    quantized_init(&b, ACT_BLOCK);
+    quantized_init(&a, ACT_BLOCK, ACT_BLOCK);
+    quantized_init(&b, ACT_BLOCK, ACT_BLOCK);
     assert_true(ops_ref.quantize(x, &a.acts, 0) && ops->quantize(x, &b.acts, 0));
     assert_same_acts(&a, &b);
-    assert_true(ops->quantize_head(x, ACT_BLOCK, b.q, &b.d[0]));
+    x[255] = (float)LIMB_LEVELS;
+    assert_true(ops_ref.quantize_head(x, ACT_BLOCK, a.q, a.q + ACT_BLOCK, &a.d[0]));
+    assert_true(ops->quantize_head(x, ACT_BLOCK, b.q, b.q + ACT_BLOCK, &b.d[0]));
     assert_same_acts(&a, &b);
 
-    int32_t scores[TILE] = { 0 };
+    int32_t scores[LIMBS][TILE] = { { 0 } };
     float one[TILE], dv[TILE];
     struct attn_tile ta, tb;
     for (uint32_t j = 0; j < TILE; j++) {
@@ -470,7 +476,7 @@ static void check_ties(const struct ops *ops, struct rng *r)
         dv[j] = j == 7 ? 32512.0f : (float)(j * j) + 0.5f;
     }
     for (int32_t down = 0; down <= 16; down += 16) {       /* 2^-16 * 2^15 is a tie as well */
-        scores[TILE - 1] = scores[3] = -down;
+        scores[1][TILE - 1] = scores[1][3] = -down;
         assert_true(ops_ref.attn_softmax(scores, 1.0f, one, dv, TILE, &ta) &&
                     ops->attn_softmax(scores, 1.0f, one, dv, TILE, &tb));
         assert_memory_equal(&ta, &tb, sizeof ta);

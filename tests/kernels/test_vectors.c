@@ -134,13 +134,13 @@ enum { COLS = 288, ROWS = 3 };
 struct quantized {
     struct acts acts;
     int8_t q[512];
-    float d[2];
+    float d[2 * ACT_SCALES];
     int16_t sums[2 * ACT_RUNS];
 };
 
 static void quantized_of(const struct ops *ops, const float *x, struct quantized *out)
 {
-    out->acts = (struct acts){ .cols = COLS, .q = out->q, .d = out->d, .sums = out->sums };
+    out->acts = (struct acts){ .cols = COLS, .group = 32, .q = out->q, .d = out->d, .sums = out->sums };
     assert_true(ops->quantize(x, &out->acts, 0));
 }
 
@@ -150,13 +150,13 @@ static void products(FILE *f, const struct ops *ops, struct rng *r)
     for (int kind = 0; kind < INPUT_EXTREME; kind++) {
         struct quantized q;
         float x[COLS], w[COLS * ROWS], y[ROWS];
-        uint8_t data[ROWS * COLS / 32 * 34], head[COLS + 8];
+        uint8_t data[ROWS * COLS / 32 * 34], head[COLS + COLS / 32 * 4];
         _Alignas(OPS_ALIGN) uint8_t packed[16 * COLS / 32 * 34];
         input_values(r, (enum input_kind)kind, x, COLS);
         quantized_of(ops, x, &q);
         put_floats(f, "x", x, COLS);
         put_int8s(f, "q", q.q, COLS);
-        put_floats(f, "d", q.d, 2);
+        put_floats(f, "d", q.d, COLS / 32);
         quant_write_head(TENSOR_Q8_0, COLS, x, &q.acts, 0, head);
         put_bytes(f, "head_bytes", head, sizeof head);
         rng_bytes(r, data, sizeof data);
@@ -202,24 +202,25 @@ static void attention_tile(FILE *f, const struct ops *ops, struct rng *r)
 {
     enum { D = 16 };
     static const uint32_t counts[] = { 1, 5, 64 };
-    fprintf(f, "# NV1 3.3, 7.2-7.4: one tile of n positions, head dimension %d, keys and values by position\n", D);
+    fprintf(f, "# NV1 3.3, 7.2-7.4: one tile of n positions, head dimension %d; q, keys and values: high limbs, then low, by position\n", D);
     for (size_t c = 0; c < ARRAY_COUNT(counts); c++) {
         uint32_t n = counts[c];
-        _Alignas(OPS_ALIGN) int8_t keys[TILE * D] = { 0 }, values[TILE * D] = { 0 };
-        int8_t q[D], k[TILE * D], v[TILE * D];
+        _Alignas(OPS_ALIGN) int8_t keys[LIMBS * TILE * D] = { 0 }, values[LIMBS * TILE * D] = { 0 };
+        int8_t q[LIMBS * D], k[LIMBS * TILE * D], v[LIMBS * TILE * D];
         float query[D], dq, dk[TILE], dv[TILE], o[D];
-        int32_t scores[TILE], sums[D];
+        int32_t scores[LIMBS][TILE], sums[LIMBS * D];
         struct attn_tile tile;
         input_values(r, INPUT_ORDINARY, query, D);
-        assert_true(ops->quantize_head(query, D, q, &dq));
+        assert_true(ops->quantize_head(query, D, q, q + D, &dq));
         input_bytes(r, k, sizeof k);
         input_bytes(r, v, sizeof v);
         for (uint32_t j = 0; j < n; j++) {
             dk[j] = (float)rng_below(r, 1000) * 1e-3f;
             dv[j] = (float)rng_below(r, 1000) * 1e-3f;
-            for (uint32_t i = 0; i < D; i++) {
-                keys[((i / 4) * TILE + j) * 4 + i % 4] = k[j * D + i];
-                values[((j / 2) * D + i) * 2 + j % 2] = v[j * D + i];
+            for (uint32_t i = 0; i < LIMBS * D; i++) {         /* a position's high limbs, then its low ones */
+                uint32_t limb = i / D * TILE * D, dim = i % D;
+                keys[limb + ((dim / 4) * TILE + j) * 4 + dim % 4] = k[j * LIMBS * D + i];
+                values[limb + ((j / 2) * D + dim) * 2 + j % 2] = v[j * LIMBS * D + i];
             }
         }
         float cq = dq * 0.36067376022f;
@@ -229,14 +230,15 @@ static void attention_tile(FILE *f, const struct ops *ops, struct rng *r)
         input_values(r, INPUT_ORDINARY, o, D);
         put_int(f, "n", n);
         put_floats(f, "query", query, D);
-        put_int8s(f, "q", q, D);
+        put_int8s(f, "q", q, LIMBS * D);
         put_float(f, "dq", dq);
         put_float(f, "cq", cq);
-        put_int8s(f, "keys", k, n * D);
+        put_int8s(f, "keys", k, n * LIMBS * D);
         put_floats(f, "dk", dk, n);
-        put_int8s(f, "values", v, n * D);
+        put_int8s(f, "values", v, n * LIMBS * D);
         put_floats(f, "dv", dv, n);
-        put_ints(f, "S", scores, n);
+        put_ints(f, "H", scores[0], n);
+        put_ints(f, "L", scores[1], n);
         put_float(f, "M", tile.max);
         put_float(f, "l", tile.l);
         put_float(f, "g", tile.g);
@@ -244,7 +246,8 @@ static void attention_tile(FILE *f, const struct ops *ops, struct rng *r)
         for (uint32_t j = 0; j < n; j++)
             fprintf(f, " %d", tile.u[j]);
         fprintf(f, "\n");
-        put_ints(f, "U", sums, D);
+        put_ints(f, "H_t", sums, D);
+        put_ints(f, "L_t", sums + D, D);
         put_float(f, "a", 0.125f);
         put_float(f, "e", tile.g);
         put_floats(f, "O_before", o, D);
