@@ -5,15 +5,14 @@
 #
 # First what the compiler made of the kernels is checked for every architecture (tests/gpu/check_ptx.sh); then the tests that
 # the emulated device runs in every build run on the GPU (tests/gpu/emu_silicon.cu), under compute-sanitizer too where there is
-# one, and nv1_cuda_check tries every input of every function and measures. Then whole models: the "cuda" device against the
-# scalar one, token by token (gpu_device), and last the figures (tests/gpu/bench.sh, whose header names its settings).
+# one. Then whole models: the "cuda" device against the scalar one, token by token (gpu_device), and last the figures
+# (tests/gpu/bench.sh, whose header names its settings).
 #
 # TM_GPU_ARCH (default sm_90) chooses the architecture of the programs, TM_GPU_ARCHES those that are checked. Exit: 0 equal,
 # 1 a difference, 2 no GPU or no compiler.
 set -eu
 cd "$(dirname "$0")/.."
 out=build-gpu
-program=$out/nv1_cuda_check
 arch=${TM_GPU_ARCH:-sm_90}
 arches=${TM_GPU_ARCHES:-sm_75 sm_80 sm_86 sm_89 sm_90 sm_100 sm_120}
 kernel_tests="test_cuda_matmul test_cuda_steps test_cuda_attention"
@@ -21,26 +20,7 @@ nvcc=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null || true)
 
 if [ -n "$nvcc" ]; then
     mkdir -p "$out"
-    # -mfma only makes fmaf() an instruction instead of a call; its result is fixed by IEEE 754.
-    fma=
-    [ "$(uname -m)" = x86_64 ] && fma=-mfma
-    objects=
-    for source in crypto/base.c kernels/blocks.c kernels/exact_math.c kernels/quant.c kernels/ops_ref.c kernels/tensor.c \
-                  tests/gpu/nv1_reference.c; do
-        object=$out/$(basename "$source" .c).o
-        ${CC:-cc} -std=c11 -O2 $fma -ffp-contract=off -fno-fast-math -I. -c "$source" -o "$object"
-        objects="$objects $object"
-    done
     exact="-std=c++17 -O3 -arch=$arch -ftz=false -fmad=false -prec-div=true -prec-sqrt=true -I."
-    # What the compiler was asked for is one thing, what it wrote another: no flushing, no approximation in the PTX.
-    "$nvcc" $exact -ptx -o "$out/nv1_cuda_check.ptx" tests/gpu/nv1_cuda_check.cu
-    if grep -E '\.(ftz|approx)' "$out/nv1_cuda_check.ptx"; then
-        echo "inexact instructions in the compiled code" >&2
-        exit 1
-    fi
-    "$nvcc" $exact -Xcompiler -ffp-contract=off,-static-libstdc++,-static-libgcc -o "$program" tests/gpu/nv1_cuda_check.cu $objects \
-        -lpthread -lm
-
     tests/gpu/check_ptx.sh "$out/ptx" $arches
     cmake -B "$out/host" -DCMAKE_BUILD_TYPE=Release > /dev/null
     cmake --build "$out/host" --target tm_kernels tm_base tm_cuda_pack > /dev/null
@@ -58,8 +38,8 @@ if [ -n "$nvcc" ]; then
     "$nvcc" -std=c++17 -O3 -arch="$arch" -o "$out/bench_bandwidth" tests/gpu/bench_bandwidth.cu
     cmake -B "$out/cuda" -DCMAKE_BUILD_TYPE=Release -DTM_CUDA=ON -DTM_CUDA_ARCHS="${arch#sm_}" > /dev/null
     cmake --build "$out/cuda" -j "$(nproc)" --target gpu_device bench_engine > /dev/null
-elif [ ! -x "$program" ]; then
-    echo "no CUDA compiler (nvcc) and no $program built elsewhere" >&2
+elif [ ! -x "$out/test_cuda_matmul" ]; then
+    echo "no CUDA compiler (nvcc) and nothing in $out built elsewhere" >&2
     exit 2
 fi
 [ "${1:-}" = --build ] && exit 0
@@ -71,7 +51,6 @@ for test in $kernel_tests; do
         done
     fi
 done
-"$program"
 "$out/cuda/tests/gpu_device"
 if command -v compute-sanitizer > /dev/null; then
     compute-sanitizer --tool memcheck --error-exitcode 1 "$out/cuda/tests/gpu_device"

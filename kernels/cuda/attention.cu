@@ -15,7 +15,7 @@
 #include "kernels/cuda/cache_parts.h"
 #include "kernels/cuda/exact_parts.h"
 
-enum { WARPS = 4, TILES = CUDA_CHUNK / CUDA_TILE, GROUPS = CUDA_TILE / 8, AT_ONCE = 4 };
+enum { WARPS = 4, TILES = CUDA_CHUNK / CUDA_TILE, GROUPS = CUDA_TILE / 8, AT_ONCE = 4, KEYS_AT_ONCE = 2 };
 
 struct attention_shared {
     uint4 u[TILES][2][2][WARP];              /* tile, half of 32 positions, low or high byte, lane: a fragment */
@@ -58,28 +58,66 @@ DEVICE uint32_t seen_of(uint32_t count, uint32_t first, uint32_t room)
     return left < room ? left : room;
 }
 
-/* NV1 7.2, the integers: s[n] is the fragment of positions 8 n .. 8 n + 7 of the tile. */
-DEVICE void score(const struct cuda_attention &a, const struct lane_queries &q, const int8_t *keys, uint32_t tile,
-                  int32_t (&s)[GROUPS][4])
+/* S and U of 7.2 and 7.3 from the sums with either limb. */
+DEVICE float limbs_joined(int32_t high, int32_t low)
+{
+    return float_fma(128.0f, float_from_int(high), float_from_int(low));
+}
+
+/* 32 dimensions of a lane's two queries: operand A of mma_k32. */
+DEVICE void load_queries(uint32_t (&a)[4], const int8_t *const (&query)[2], uint32_t at)
+{
+    uint2 first = load_again((const uint2 *)(query[0] + at)), second = load_again((const uint2 *)(query[1] + at));
+    a[0] = first.x, a[1] = second.x, a[2] = first.y, a[3] = second.y;
+}
+
+/* S of 7.2 for KEYS_AT_ONCE groups of eight positions; `from` is what this lane reads of the first. A fragment for each
+ * pair of limbs, of query and key: they are joined once, after the last dimension. */
+DEVICE void score_some(const int8_t *const (&query)[2], uint32_t width, const int8_t *from, size_t limb_bytes,
+                       float (&s)[KEYS_AT_ONCE][4])
+{
+    int32_t sums[KEYS_AT_ONCE][CUDA_LIMBS][CUDA_LIMBS][4] = {};           /* group, limb of the key, of the query */
+    for (uint32_t at = 0; at < width; at += 32, from += 32 * CUDA_CHUNK) {
+        uint32_t words[CUDA_LIMBS][4];
+        load_queries(words[0], query, at);
+        load_queries(words[1], query, width + at);
+#pragma unroll
+        for (uint32_t n = 0; n < KEYS_AT_ONCE; n++)
+#pragma unroll
+            for (uint32_t limb = 0; limb < CUDA_LIMBS; limb++) {
+                uint2 k = load_again((const uint2 *)(from + limb * limb_bytes + n * 8 * 32));
+                const uint32_t columns[2] = { k.x, k.y };
+                mma_k32(sums[n][limb][0], words[0], columns);
+                mma_k32(sums[n][limb][1], words[1], columns);
+            }
+    }
+#pragma unroll
+    for (uint32_t n = 0; n < KEYS_AT_ONCE; n++)
+#pragma unroll
+        for (uint32_t i = 0; i < 4; i++)
+            s[n][i] = limbs_joined(128 * sums[n][0][0][i] + sums[n][0][1][i],
+                                   128 * sums[n][1][0][i] + sums[n][1][1][i]);
+}
+
+/* S of 7.2 for a lane's two queries: x[i][2 n + e] is that of query i and position 8 n + 2 t + e of the tile. */
+DEVICE void score(const struct cuda_attention &a, const struct lane_queries &q, const struct cuda_chunk &chunk,
+                  uint32_t tile, float (&x)[2][2 * GROUPS])
 {
     uint32_t g = lane_id() / 4, t = lane_id() % 4, width = a.cache.width;
     const int8_t *query[2];
 #pragma unroll
     for (uint32_t i = 0; i < 2; i++)
-        query[i] = a.q8 + ((size_t)q.row[i] * a.heads + q.head[i]) * width + 8 * t;
+        query[i] = a.q8 + ((size_t)q.row[i] * a.heads + q.head[i]) * CUDA_LIMBS * width + 8 * t;
 #pragma unroll
-    for (uint32_t n = 0; n < GROUPS; n++)
-        s[n][0] = s[n][1] = s[n][2] = s[n][3] = 0;
-    for (uint32_t at = 0; at < width; at += 32) {
-        uint2 low = load_again((const uint2 *)(query[0] + at)), high = load_again((const uint2 *)(query[1] + at));
-        const uint32_t words[4] = { low.x, high.x, low.y, high.y };
-        const int8_t *from = keys + key_place(tile * CUDA_TILE + g, at) + 8 * t;
+    for (uint32_t first = 0; first < GROUPS; first += KEYS_AT_ONCE) {
+        float s[KEYS_AT_ONCE][4];
+        const int8_t *from = chunk.keys + key_place(tile * CUDA_TILE + 8 * first + g, 0) + 8 * t;
+        score_some(query, width, from, chunk.limb_bytes, s);
 #pragma unroll
-        for (uint32_t n = 0; n < GROUPS; n++) {
-            uint2 k = load_again((const uint2 *)(from + n * 8 * 32));
-            const uint32_t columns[2] = { k.x, k.y };
-            mma_k32(s[n], words, columns);
-        }
+        for (uint32_t n = 0; n < KEYS_AT_ONCE; n++)
+#pragma unroll
+            for (uint32_t i = 0; i < 4; i++)
+                x[i / 2][2 * (first + n) + i % 2] = s[n][i];
     }
 }
 
@@ -166,16 +204,10 @@ DEVICE void read_tile(const struct cuda_attention &a, const struct lane_queries 
     uint32_t tile = warp_id(), first = chunk_number * CUDA_CHUNK + tile * CUDA_TILE, g = lane_id() / 4;
     if (first >= q.last)
         return;
-    int32_t s[GROUPS][4];
-    score(a, q, chunk.keys, tile, s);
     float x[2][2 * GROUPS];
+    score(a, q, chunk, tile, x);
 #pragma unroll
     for (uint32_t i = 0; i < 2; i++) {
-#pragma unroll
-        for (uint32_t n = 0; n < GROUPS; n++) {
-            x[i][2 * n] = float_from_int(s[n][2 * i]);
-            x[i][2 * n + 1] = float_from_int(s[n][2 * i + 1]);
-        }
         float max, l, scale, cq = a.cq[(size_t)q.row[i] * a.heads + q.head[i]];
         uint32_t seen = seen_of(q.count[i], first, CUDA_TILE);
         if (!weigh(chunk, tile, seen, cq, x[i], &max, &l, &scale) && lane_id() % 4 == 0)
@@ -223,7 +255,7 @@ DEVICE struct chunk_fold fold_of(const struct attention_shared *shared, uint32_t
     return f;
 }
 
-/* U_t of 7.3 for eight dimensions: the high bytes first, then 256 times their sum plus the low ones. */
+/* H_t or L_t of 7.3 for eight dimensions: the high bytes of u first, then 256 times their sum plus the low ones. */
 DEVICE void multiply_values(const uint4 (&u)[2][2], const int8_t *values, uint32_t width, uint32_t tile, uint32_t dim,
                             int32_t (&sums)[4])
 {
@@ -255,8 +287,9 @@ DEVICE void multiply_values(const uint4 (&u)[2][2], const int8_t *values, uint32
 
 /* O of 7.4 for AT_ONCE groups of eight dimensions from `dim` on, WARPS groups apart; o[.][2 i + e] is query i,
  * dimension 2 t + e. */
-DEVICE void fold_values(const struct attention_shared *shared, const struct chunk_fold (&f)[2], const int8_t *values,
-                        uint32_t width, uint32_t tiles, uint32_t dim, float (&o)[AT_ONCE][4])
+DEVICE void fold_values(const struct attention_shared *shared, const struct chunk_fold (&f)[2],
+                        const struct cuda_chunk &chunk, uint32_t width, uint32_t tiles, uint32_t dim,
+                        float (&o)[AT_ONCE][4])
 {
 #pragma unroll
     for (uint32_t k = 0; k < AT_ONCE; k++)
@@ -274,12 +307,14 @@ DEVICE void fold_values(const struct attention_shared *shared, const struct chun
             uint32_t at = dim + k * WARPS * 8;
             if (at >= width)
                 break;
-            int32_t sums[4];
-            multiply_values(u, values, width, t, at, sums);
+            int32_t high[4], low[4];
+            multiply_values(u, chunk.values, width, t, at, high);
+            multiply_values(u, chunk.values + chunk.limb_bytes, width, t, at, low);
 #pragma unroll
             for (uint32_t i = 0; i < 4; i++)
                 if (f[i / 2].exists[t])
-                    o[k][i] = float_fma(f[i / 2].e[t], float_from_int(sums[i]), float_mul(f[i / 2].a[t], o[k][i]));
+                    o[k][i] = float_fma(f[i / 2].e[t], limbs_joined(high[i], low[i]),
+                                        float_mul(f[i / 2].a[t], o[k][i]));
         }
     }
 }
@@ -350,7 +385,7 @@ DEVICE void read_chunk(const struct cuda_attention &a, const struct lane_queries
     }
     for (uint32_t dim = warp_id() * 8; dim < a.cache.width; dim += AT_ONCE * WARPS * 8) {
         float o[AT_ONCE][4];
-        fold_values(shared, f, chunk.values, a.cache.width, tiles, dim, o);
+        fold_values(shared, f, chunk, a.cache.width, tiles, dim, o);
 #pragma unroll
         for (uint32_t k = 0; k < AT_ONCE; k++)
 #pragma unroll

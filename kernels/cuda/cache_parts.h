@@ -9,7 +9,8 @@
 #include "kernels/cuda/steps.h"
 
 struct cuda_chunk {
-    int8_t *keys, *values;
+    int8_t *keys, *values;               /* high limbs; the low ones limb_bytes further */
+    size_t limb_bytes;
     float *key_scales, *value_scales;
 };
 
@@ -18,16 +19,16 @@ DEVICE struct cuda_chunk chunk_of(const struct cuda_cache &cache, uint32_t slot,
 {
     uint32_t page = cache.tables[(size_t)slot * cache.pages_per_slot + chunk];
     uint8_t *at = cache.base + page * cache.page_bytes + ((size_t)layer * cache.kv_heads + head) * cache.head_bytes;
-    size_t bytes = (size_t)CUDA_CHUNK * cache.width;
     struct cuda_chunk c;
+    c.limb_bytes = (size_t)CUDA_CHUNK * cache.width;
     c.keys = (int8_t *)at;
-    c.values = c.keys + bytes;
-    c.key_scales = (float *)(at + 2 * bytes);
+    c.values = c.keys + CUDA_LIMBS * c.limb_bytes;
+    c.key_scales = (float *)(at + 2 * CUDA_LIMBS * c.limb_bytes);
     c.value_scales = c.key_scales + CUDA_CHUNK;
     return c;
 }
 
-/* Byte of (position p of the chunk, dimension i). */
+/* Byte of (position p of the chunk, dimension i) in one limb's part. */
 DEVICE uint32_t key_place(uint32_t p, uint32_t i) { return (i / 32 * CUDA_CHUNK + p) * 32 + i % 32; }
 DEVICE uint32_t value_place(uint32_t p, uint32_t i, uint32_t width)
 {

@@ -218,8 +218,9 @@ static void gpu_head_bytes(const struct device *d, uint32_t wanted, uint8_t *out
     const struct pass_results *r = &g->pass.results;
     uint32_t dim = g->model->config.dim;
     ENSURE(wanted < g->last.wanted);
-    struct acts acts = { .cols = dim, .q = r->q, .d = r->d };
-    quant_write_head((enum tensor_type)g->weights.head.type, dim, r->h + (size_t)wanted * dim, &acts, wanted, out);
+    enum tensor_type type = (enum tensor_type)g->weights.head.type;
+    struct acts acts = { .cols = dim, .group = ops_act_group(type), .q = r->q, .d = r->d };
+    quant_write_head(type, dim, r->h + (size_t)wanted * dim, &acts, wanted, out);
 }
 
 static const struct device_ops gpu_ops = {

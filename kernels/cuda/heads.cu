@@ -30,12 +30,17 @@ DEVICE struct head_scale scale_of(const float *v, const float *cs, uint32_t rope
         most = magnitude_bits(x.y) > most ? magnitude_bits(x.y) : most;
     }
     struct head_scale s;
-    s.finite = quantize_scale(warp_max(most), &s.d, &s.inv);
+    s.finite = quantize_scale(warp_max(most), LIMB_LEVELS, &s.d, &s.inv);
     return s;
 }
 
-/* Two neighbouring dimensions as two bytes. */
-DEVICE uint32_t quantize_pair(float2 x, float inv) { return quantize_byte(x.x, inv) | quantize_byte(x.y, inv) << 8; }
+/* Two neighbouring dimensions: their high limbs to `high`, their low ones `apart` bytes further. */
+DEVICE void store_pair(int8_t *high, size_t apart, float2 x, float inv)
+{
+    uint32_t a = limbs_of(x.x, inv), b = limbs_of(x.y, inv);
+    *(uint16_t *)high = (uint16_t)byte_pick(a, b, 0x40);
+    *(uint16_t *)(high + apart) = (uint16_t)byte_pick(a, b, 0x51);
+}
 
 DEVICE bool store_query(const struct cuda_heads &a, uint32_t row, uint32_t head, const float *cs)
 {
@@ -43,9 +48,9 @@ DEVICE bool store_query(const struct cuda_heads &a, uint32_t row, uint32_t head,
     size_t at = (size_t)row * a.heads + head;
     const float *v = a.q + at * dim;
     struct head_scale s = scale_of(v, cs, a.rope_dims, dim);
-    uint16_t *to = (uint16_t *)(a.q8 + at * width);
+    int8_t *to = a.q8 + at * CUDA_LIMBS * width;
     for (uint32_t i = lane_id(); i < width / 2; i += WARP)
-        to[i] = i < dim / 2 ? (uint16_t)quantize_pair(rotated(v, cs, a.rope_dims, i), s.inv) : 0;
+        store_pair(to + 2 * i, width, i < dim / 2 ? rotated(v, cs, a.rope_dims, i) : make_float2(0.0f, 0.0f), s.inv);
     if (lane_id() == 0)
         a.cq[at] = float_mul(s.d, a.score_scale);
     return s.finite;
@@ -58,7 +63,7 @@ DEVICE bool store_key(const struct cuda_heads &a, uint32_t row, uint32_t head, c
     struct cuda_chunk c = chunk_of(a.cache, a.rows[row].slot, a.rows[row].position / CUDA_CHUNK, a.layer, head);
     struct head_scale s = scale_of(v, cs, a.rope_dims, dim);
     for (uint32_t i = lane_id(); i < dim / 2; i += WARP)
-        *(uint16_t *)(c.keys + key_place(p, 2 * i)) = (uint16_t)quantize_pair(rotated(v, cs, a.rope_dims, i), s.inv);
+        store_pair(c.keys + key_place(p, 2 * i), c.limb_bytes, rotated(v, cs, a.rope_dims, i), s.inv);
     if (lane_id() == 0)
         c.key_scales[p] = s.d;
     return s.finite;
@@ -70,8 +75,12 @@ DEVICE bool store_value(const struct cuda_heads &a, uint32_t row, uint32_t head)
     const float *v = a.v + ((size_t)row * a.cache.kv_heads + head) * dim;
     struct cuda_chunk c = chunk_of(a.cache, a.rows[row].slot, a.rows[row].position / CUDA_CHUNK, a.layer, head);
     struct head_scale s = scale_of(v, NULL, 0, dim);
-    for (uint32_t i = lane_id(); i < dim; i += WARP)
-        c.values[value_place(p, i, a.cache.width)] = (int8_t)quantize_byte(v[i], s.inv);
+    for (uint32_t i = lane_id(); i < dim; i += WARP) {
+        uint32_t limbs = limbs_of(v[i], s.inv);
+        int8_t *to = c.values + value_place(p, i, a.cache.width);
+        to[0] = (int8_t)limbs;
+        to[c.limb_bytes] = (int8_t)(limbs >> 8);
+    }
     if (lane_id() == 0)
         c.value_scales[p] = s.d;
     return s.finite;

@@ -31,7 +31,8 @@ template <enum cuda_type type, bool wide> struct stage {
     uint8_t weights[shape<wide>::groups][group_bytes];
     int8_t q[shape<wide>::tokens][PACK_COLS];
     int8_t sums[pack_has_min(type) ? shape<wide>::tokens : 1][CUDA_ACT_SUMS];
-    float dx[shape<wide>::tokens];
+    static constexpr uint32_t scales = pack_is_super(type) ? 1 : PACK_COLS / 32;
+    float dx[shape<wide>::tokens][scales];
 };
 
 /* What a warp has of the tile: fragments C of its m_tiles x n_tiles. */
@@ -62,7 +63,11 @@ DEVICE void fetch(struct stage<type, wide> *to, const struct product *p, uint32_
     }
     for (uint32_t n = threadIdx.x; n < tile::tokens; n += tile::threads) {
         uint32_t token = first_token + n;
-        copy_word_async(&to->dx[n], p->d + (size_t)token * p->blocks + block, token < p->tokens);
+        const float *dx = p->d + ((size_t)token * p->blocks + block) * CUDA_ACT_SCALES;
+        if (pack_is_super(type))
+            copy_word_async(to->dx[n], dx, token < p->tokens);
+        else
+            copy_async(to->dx[n], dx + slab % 2 * (PACK_COLS / 32), token < p->tokens);
         if (!pack_has_min(type))
             continue;
         const int8_t *sums = p->sums + ((size_t)token * p->blocks + block) * CUDA_ACT_SUMS;
@@ -136,7 +141,7 @@ template <enum cuda_type type, bool wide>
 DEVICE void fold_small(float (&y)[4], const int32_t (&c)[4], const struct stage<type, wide> *from,
                        const struct step_factors *f, uint32_t token, uint32_t of_eight)
 {
-    float2 dx = *(const float2 *)&from->dx[token];
+    float2 dx = make_float2(from->dx[token][of_eight % 4], from->dx[token + 1][of_eight % 4]);
     float s[4];
     biased_to_floats(s, c);
     fold(y, s, f->d, dx);
@@ -216,7 +221,7 @@ DEVICE void fold_super(struct part<wide> *mine, const struct stage<type, wide> *
             uint32_t token = mine->first_token + n * 8;
             if (n * 8 >= mine->tokens)
                 break;
-            float2 dx = *(const float2 *)&from->dx[token + lane % 4 * 2];
+            float2 dx = *(const float2 *)from->dx[token + lane % 4 * 2];
             float s[4];
             to_floats(s, mine->s[m][n]);
             fold(mine->y[m][n], s, d, dx);

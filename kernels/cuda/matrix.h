@@ -43,15 +43,17 @@ enum cuda_type {
     CUDA_MXFP4 = 39
 };
 
-enum { CUDA_ACT_BLOCK = 256, CUDA_ACT_SUMS = 32 };
+enum { CUDA_ACT_BLOCK = 256, CUDA_ACT_SCALES = 8, CUDA_ACT_SUMS = 32 };
 
 /* Quantised activations (NV1 3.2), blocks = ceil(cols / 256); everything is zero from cols to the end of its block.
+ * There is a scale for every 32 values; where 256 share one, it is written eight times.
  * sums: per block and each 16 values s = their sum, in -2032..2032: byte i is s_i mod 128 (0..127), byte 16 + i is
  * floor(s_i / 128): s_i = 128 * byte(16 + i) + byte(i). Two signed bytes are what the matrix units take. */
 struct cuda_acts {
     uint32_t cols;
+    uint32_t group;                  /* values that share a scale: ops_act_group() of the matrices that read it */
     int8_t *q;                       /* (tokens, blocks * 256) */
-    float *d;                        /* (tokens, blocks) */
+    float *d;                        /* (tokens, blocks * 8) */
     int8_t *sums;                    /* (tokens, blocks * 32) */
 };
 
@@ -61,7 +63,8 @@ struct cuda_matrix {
     const uint8_t *packed;           /* cuda_packed_bytes() of device memory */
 };
 
-/* NV1 4.1 for tokens [0, n): y[token * stride + row]. w is quantised, x->cols == w->cols. */
+/* NV1 4.1 for tokens [0, n): y[token * stride + row]. w is quantised, x->cols == w->cols and x->group is that of its
+ * type. */
 void cuda_matmul(const struct cuda_matrix *w, const struct cuda_acts *x, uint32_t n, float *y, uint32_t stride,
                  struct CUstream_st *stream);
 /* NV1 4.2 likewise; x is (n, w->cols), w is F32, F16 or BF16. */

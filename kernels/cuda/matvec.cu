@@ -161,10 +161,11 @@ DEVICE float fold_blocks(const struct product *p, float y, const float *terms, u
     const uint32_t floats = term_floats<type>(p->tokens);
     const float *s = terms + token * PACK_ROWS + row, *d = terms + p->tokens * sums_per_block<type> * PACK_ROWS + row;
     const int8_t *sums = p->sums + (size_t)token * p->blocks * CUDA_ACT_SUMS;
+    constexpr uint32_t per_block = pack_is_super(type) ? CUDA_ACT_SCALES : 1;
+    const float *scales = p->d + (token * p->blocks * CUDA_ACT_SCALES + first * per_block);
 #pragma unroll 4
-    for (uint32_t i = 0; i < count; i++, s += floats, d += floats) {
-        uint32_t b = first + i;
-        float dx = load_again(p->d + (size_t)token * p->blocks + (pack_is_super(type) ? b : b / 8));
+    for (uint32_t b = first; b < first + count; b++, s += floats, d += floats) {
+        float dx = load_again(scales + (b - first) * per_block);
         y = float_fma(float_mul(*d, dx), *s, y);
         if (!pack_has_min(type))
             continue;

@@ -27,7 +27,13 @@ DEVICE float add_and_square(float *x, const float *y, uint32_t block, uint32_t d
     return s;
 }
 
-KERNEL(WARPS * WARP) norm_row(struct cuda_norm a, struct cuda_acts acts, bool quantize)
+/* The groupings that are wanted. */
+struct norm_acts {
+    struct cuda_acts of[2];
+    uint32_t count;
+};
+
+KERNEL(WARPS * WARP) norm_row(struct cuda_norm a, struct norm_acts acts)
 {
     struct norm_shared *shared = (struct norm_shared *)block_shared();
     uint32_t r = blockIdx.x, from = a.which ? a.which[r] : r, blocks = (a.dim + 255) / 256;
@@ -54,8 +60,10 @@ KERNEL(WARPS * WARP) norm_row(struct cuda_norm a, struct cuda_acts acts, bool qu
             v[i] = float_mul(float_mul(v[i], scale), w[i]);
         if (a.out)
             store_values(a.out + (size_t)r * a.dim, at, a.dim, v);
-        if (quantize)
-            finite = quantize_block(v, acts, r, b) && finite;
+#pragma unroll
+        for (uint32_t i = 0; i < 2; i++)
+            if (i < acts.count)
+                finite = quantize_block(v, acts.of[i], r, b) && finite;
     }
     if (!finite && lane_id() == 0)
         atomic_or(a.bad + from, 1);
@@ -63,9 +71,10 @@ KERNEL(WARPS * WARP) norm_row(struct cuda_norm a, struct cuda_acts acts, bool qu
 
 extern "C" void cuda_rmsnorm(const struct cuda_norm *norm, struct CUstream_st *stream)
 {
-    struct cuda_acts acts = {};
-    if (norm->acts)
-        acts = *norm->acts;
+    struct norm_acts acts = {};
+    for (uint32_t i = 0; i < 2; i++)
+        if (norm->acts[i])
+            acts.of[acts.count++] = *norm->acts[i];
     if (norm->n > 0)
-        LAUNCH(norm_row, norm->n, 1, WARPS * WARP, sizeof(struct norm_shared), stream, *norm, acts, norm->acts != NULL);
+        LAUNCH(norm_row, norm->n, 1, WARPS * WARP, sizeof(struct norm_shared), stream, *norm, acts);
 }

@@ -11,8 +11,8 @@
 #include "kernels/exact_math.h"
 #include "kernels/transformer.h"
 
-_Static_assert((int)CUDA_CHUNK == (int)CHUNK && (int)CUDA_TILE == (int)TILE && (int)CUDA_ACT_BLOCK == (int)ACT_BLOCK,
-               "NV1 7");
+_Static_assert((int)CUDA_CHUNK == (int)CHUNK && (int)CUDA_TILE == (int)TILE && (int)CUDA_ACT_BLOCK == (int)ACT_BLOCK &&
+                   (int)CUDA_ACT_SCALES == (int)ACT_SCALES && (int)CUDA_LIMBS == (int)LIMBS, "NV1 7");
 
 /* Partial results of chunks that are blocks of their own: for this many rows at the longest context, if that is not
  * more than so many bytes; always for one row. */
@@ -23,6 +23,7 @@ enum { PARTIAL_ROWS = 64, PARTIAL_BYTES = 256 << 20 };
 static uint32_t q_dim_of(const struct model_config *c) { return c->heads * c->head_dim; }
 static uint32_t kv_dim_of(const struct model_config *c) { return c->kv_heads * c->head_dim; }
 static bool is_quantised(enum cuda_type type) { return block_format((enum tensor_type)type) != NULL; }
+static uint32_t group_of(enum cuda_type type) { return ops_act_group((enum tensor_type)type); }
 
 static uint32_t positions_of(const struct device_shape *s)
 {
@@ -71,7 +72,7 @@ static void wish_acts(struct wish_list *l, struct cuda_acts *a, uint64_t rows, u
     uint64_t blocks = rows * ops_act_blocks(cols);
     a->cols = cols;
     wish(l, MEMORY_DEVICE, (void **)&a->q, blocks, CUDA_ACT_BLOCK);
-    wish(l, MEMORY_DEVICE, (void **)&a->d, blocks, sizeof(float));
+    wish(l, MEMORY_DEVICE, (void **)&a->d, blocks, ACT_SCALES * sizeof(float));
     wish(l, MEMORY_DEVICE, (void **)&a->sums, blocks, CUDA_ACT_SUMS);
 }
 
@@ -93,9 +94,10 @@ static void wish_activations(struct wish_list *l, struct pass *p, const struct m
     wish_floats(l, &p->gate, rows, c->ffn_dim);
     wish_floats(l, &p->up, rows, c->ffn_dim);
     wish_floats(l, &p->cq, rows, c->heads);
-    wish(l, MEMORY_DEVICE, (void **)&p->q8, rows, (uint64_t)c->heads * cuda_head_width(c->head_dim));
+    wish(l, MEMORY_DEVICE, (void **)&p->q8, rows, (uint64_t)c->heads * LIMBS * cuda_head_width(c->head_dim));
     wish(l, MEMORY_DEVICE, (void **)&p->bad, rows, sizeof *p->bad);
-    wish_acts(l, &p->n_acts, rows, c->dim);
+    wish_acts(l, &p->n_acts[0], rows, c->dim);
+    wish_acts(l, &p->n_acts[1], rows, c->dim);
     wish_acts(l, &p->o_acts, rows, q_dim_of(c));
     wish_acts(l, &p->gate_acts, rows, c->ffn_dim);
     wish_acts(l, &p->h_acts, rows, c->dim);
@@ -121,7 +123,7 @@ static void list_wishes(struct wish_list *l, struct pass *p, const struct model 
     wish(l, MEMORY_HOST, (void **)&p->rotations_host, CHUNK, (uint64_t)c->rope_dims * sizeof(float));
     wish(l, MEMORY_HOST, (void **)&p->results.bad, rows, sizeof *p->results.bad);
     wish(l, MEMORY_HOST, (void **)&p->results.q, blocks, ACT_BLOCK);
-    wish(l, MEMORY_HOST, (void **)&p->results.d, blocks, sizeof(float));
+    wish(l, MEMORY_HOST, (void **)&p->results.d, blocks, ACT_SCALES * sizeof(float));
     wish(l, MEMORY_HOST, (void **)&p->results.h, rows, (uint64_t)c->dim * sizeof(float));
     wish(l, MEMORY_HOST, (void **)&p->results.picks, PASS_PICKS_MAX, sizeof *p->results.picks);
 }
@@ -153,6 +155,8 @@ enum err pass_init(struct pass *p, const struct model *model, const struct cuda_
         *p = (struct pass){ 0 };
         return e;
     }
+    p->n_acts[0].group = 32;
+    p->n_acts[1].group = ACT_BLOCK;
     p->row_bytes = (size_t)tensor_row_bytes(&model->token_embd);
     p->inputs_bytes = place_inputs(&p->host, p->inputs_host, c, shape, p->row_bytes);
     (void)place_inputs(&p->device, p->inputs, c, shape, p->row_bytes);
@@ -236,6 +240,22 @@ enum err pass_send_table(struct pass *p, const uint32_t *table, uint32_t slot, s
 
 /* --- the device's side -------------------------------------------------------------------------------------------- */
 
+/* Activations as a quantised matrix of this type reads them. */
+static struct cuda_acts acts_for(const struct cuda_acts *acts, enum cuda_type type)
+{
+    struct cuda_acts as = *acts;
+    as.group = group_of(type);
+    return as;
+}
+
+/* Which of n_acts such a matrix reads. */
+static uint32_t grouping_of(enum cuda_type type) { return group_of(type) == 32 ? 0 : 1; }
+
+static const struct cuda_acts *n_acts_for(const struct pass *p, enum cuda_type type)
+{
+    return &p->n_acts[grouping_of(type)];
+}
+
 /* y = W x, where x is as floats or quantised, whichever W reads. */
 static void product(const struct cuda_matrix *w, const struct cuda_acts *acts, const float *x, uint32_t n, float *y,
                     cudaStream_t stream)
@@ -251,12 +271,16 @@ static void norm(struct pass *p, const struct pass_shape *s, const float *y, con
                  const struct cuda_matrix *a,
                  const struct cuda_matrix *b, const struct cuda_matrix *c, cudaStream_t stream)
 {
-    bool quantised = is_quantised(a->type) || is_quantised(b->type) || is_quantised(c->type);
-    bool floats = !is_quantised(a->type) || !is_quantised(b->type) || !is_quantised(c->type);
+    const struct cuda_matrix *readers[] = { a, b, c };
     struct cuda_norm to = { .x = p->x, .y = y, .weight = weight, .n = s->n, .dim = p->model->config.dim,
-                            .eps = p->model->config.rms_eps, .out = floats ? p->n : NULL,
-                            .acts = quantised ? &p->n_acts : NULL,
-                            .bad = p->bad };
+                            .eps = p->model->config.rms_eps, .bad = p->bad };
+    for (size_t i = 0; i < ARRAY_COUNT(readers); i++) {
+        enum cuda_type type = readers[i]->type;
+        if (is_quantised(type))
+            to.acts[grouping_of(type)] = n_acts_for(p, type);
+        else
+            to.out = p->n;
+    }
     cuda_rmsnorm(&to, stream);
 }
 
@@ -265,9 +289,9 @@ static void attention_block(struct pass *p, const struct pass_shape *s, uint32_t
     const struct cuda_layer *w = &p->weights->layers[layer];
     const struct model_config *c = &p->model->config;
     norm(p, s, layer > 0 ? p->y : NULL, w->attn_norm, &w->attn_q, &w->attn_k, &w->attn_v, stream);
-    product(&w->attn_q, &p->n_acts, p->n, s->n, p->q, stream);
-    product(&w->attn_k, &p->n_acts, p->n, s->n, p->k, stream);
-    product(&w->attn_v, &p->n_acts, p->n, s->n, p->v, stream);
+    product(&w->attn_q, n_acts_for(p, w->attn_q.type), p->n, s->n, p->q, stream);
+    product(&w->attn_k, n_acts_for(p, w->attn_k.type), p->n, s->n, p->k, stream);
+    product(&w->attn_v, n_acts_for(p, w->attn_v.type), p->n, s->n, p->v, stream);
     struct cuda_heads heads = { .q = p->q, .k = p->k, .v = p->v, .rotations = p->rotations, .rows = p->device.rows,
                                 .cache = p->cache, .n = s->n, .heads = c->heads, .rope_dims = c->rope_dims,
                                 .layer = layer,
@@ -279,31 +303,32 @@ static void attention_block(struct pass *p, const struct pass_shape *s, uint32_t
                                         .chunks = s->chunks, .partial = s->split ? p->partial : NULL, .o = p->o,
                                         .bad = p->bad };
     cuda_attend(&attention, stream);
+    struct cuda_acts o_acts = acts_for(&p->o_acts, w->attn_output.type);
     if (is_quantised(w->attn_output.type))
-        cuda_quantize(p->o, s->n, &p->o_acts, p->bad, stream);
-    product(&w->attn_output, &p->o_acts, p->o, s->n, p->y, stream);
+        cuda_quantize(p->o, s->n, &o_acts, p->bad, stream);
+    product(&w->attn_output, &o_acts, p->o, s->n, p->y, stream);
 }
 
 static void ffn_block(struct pass *p, const struct pass_shape *s, uint32_t layer, cudaStream_t stream)
 {
     const struct cuda_layer *w = &p->weights->layers[layer];
     bool quantised = is_quantised(w->ffn_down.type);
+    struct cuda_acts gate_acts = acts_for(&p->gate_acts, w->ffn_down.type);
     norm(p, s, p->y, w->ffn_norm, &w->ffn_gate, &w->ffn_up, &w->ffn_up, stream);
-    product(&w->ffn_gate, &p->n_acts, p->n, s->n, p->gate, stream);
-    product(&w->ffn_up, &p->n_acts, p->n, s->n, p->up, stream);
-    cuda_gate(p->gate, p->up, s->n, p->model->config.ffn_dim, quantised ? &p->gate_acts : NULL, p->bad, stream);
-    product(&w->ffn_down, &p->gate_acts, p->gate, s->n, p->y, stream);
+    product(&w->ffn_gate, n_acts_for(p, w->ffn_gate.type), p->n, s->n, p->gate, stream);
+    product(&w->ffn_up, n_acts_for(p, w->ffn_up.type), p->n, s->n, p->up, stream);
+    cuda_gate(p->gate, p->up, s->n, p->model->config.ffn_dim, quantised ? &gate_acts : NULL, p->bad, stream);
+    product(&w->ffn_down, &gate_acts, p->gate, s->n, p->y, stream);
 }
 
 /* The inputs of the head for the wanted rows: NV1 9. */
 static void output_block(struct pass *p, const struct pass_shape *s, cudaStream_t stream)
 {
     bool quantised = is_quantised(p->weights->head.type);
+    struct cuda_acts h_acts = acts_for(&p->h_acts, p->weights->head.type);
     struct cuda_norm to = { .x = p->x, .y = p->y, .which = p->device.wanted, .weight = p->weights->output_norm,
-                            .n = s->wanted,
-                            .dim = p->model->config.dim, .eps = p->model->config.rms_eps,
-                            .out = quantised ? NULL : p->h,
-                            .acts = quantised ? &p->h_acts : NULL, .bad = p->bad };
+                            .n = s->wanted, .dim = p->model->config.dim, .eps = p->model->config.rms_eps,
+                            .out = quantised ? NULL : p->h, .acts = { quantised ? &h_acts : NULL }, .bad = p->bad };
     cuda_rmsnorm(&to, stream);
 }
 
@@ -325,7 +350,7 @@ static enum err fetch_results(struct pass *p, const struct pass_shape *s, cudaSt
     if (!is_quantised(p->weights->head.type))
         return copy(p->results.h, p->h, (size_t)s->wanted * p->h_acts.cols * sizeof *p->h, down, stream);
     e = copy(p->results.q, p->h_acts.q, blocks * ACT_BLOCK, down, stream);
-    return e == OK ? copy(p->results.d, p->h_acts.d, blocks * sizeof(float), down, stream) : e;
+    return e == OK ? copy(p->results.d, p->h_acts.d, blocks * ACT_SCALES * sizeof(float), down, stream) : e;
 }
 
 enum err pass_enqueue(struct pass *p, const struct pass_shape *s, struct CUstream_st *stream)
@@ -352,9 +377,10 @@ enum err pass_enqueue_picks(struct pass *p, uint32_t first, uint32_t n, struct C
 {
     const struct model_config *c = &p->model->config;
     size_t blocks = ops_act_blocks(c->dim), bytes = n * sizeof *p->picks;
-    struct cuda_acts from = { .cols = c->dim, .q = p->h_acts.q + first * blocks * ACT_BLOCK,
-                              .d = p->h_acts.d + first * blocks,
-                              .sums = p->h_acts.sums + first * blocks * CUDA_ACT_SUMS };
+    struct cuda_acts from = acts_for(&p->h_acts, p->weights->head.type);
+    from.q += first * blocks * ACT_BLOCK;
+    from.d += first * blocks * ACT_SCALES;
+    from.sums += first * blocks * CUDA_ACT_SUMS;
     ENSURE(n > 0 && n <= PASS_PICKS_MAX);
     enum err e = copy(p->picks, p->results.picks, bytes, cudaMemcpyHostToDevice, stream);
     if (e != OK)

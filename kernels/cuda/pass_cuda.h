@@ -39,7 +39,7 @@ struct pass_inputs {
 struct pass_results {
     uint32_t *bad;                       /* (rows_max) */
     int8_t *q;                           /* (rows_max, blocks * 256): the quantised inputs of the head */
-    float *d, *h;                        /* (rows_max, blocks); (rows_max, dim) for a float head */
+    float *d, *h;                        /* (rows_max, blocks * 8); (rows_max, dim) for a float head */
     struct cuda_pick *picks;             /* (PASS_PICKS_MAX) */
 };
 
@@ -58,7 +58,8 @@ struct pass {
     /* Device memory, (rows_max, ...). */
     void *inputs;
     float *x, *n, *y, *h, *q, *k, *v, *o, *gate, *up, *partial, *rotations, *logits;
-    struct cuda_acts n_acts, o_acts, gate_acts, h_acts;
+    struct cuda_acts n_acts[2];          /* in groups of 32 and of 256 values: layers may read both */
+    struct cuda_acts o_acts, gate_acts, h_acts;                    /* in those that the one reader takes */
     int8_t *q8;
     float *cq;
     uint32_t *bad, *tables;

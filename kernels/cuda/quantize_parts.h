@@ -1,4 +1,4 @@
-/* quantize_parts.h - a block of 256 activations, eight neighbours in each lane of a warp (NV1 3.2).
+/* quantize_parts.h - a block of 256 activations, eight neighbours in each lane of a warp (NV1 3.2), and limbs (3.3).
  *
  * Threads: device functions, met by whole warps.
  */
@@ -8,7 +8,9 @@
 #include "kernels/cuda/exact_parts.h"
 #include "kernels/cuda/matrix.h"
 
-enum { LANE_VALUES = CUDA_ACT_BLOCK / WARP };
+enum { LANE_VALUES = CUDA_ACT_BLOCK / WARP, SCALE_LANES = WARP / CUDA_ACT_SCALES };
+
+static constexpr float ACT_LEVELS = 127.0f, LIMB_LEVELS = 16256.0f;       /* 127 * 128 */
 
 /* Values [at, at + 8) of a row of n; zero from n on. Rows of a multiple of 8 values are aligned for wide loads. */
 DEVICE void load_values(const float *row, uint32_t at, uint32_t n, float (&v)[LANE_VALUES])
@@ -42,7 +44,7 @@ DEVICE void store_values(float *row, uint32_t at, uint32_t n, const float (&v)[L
 DEVICE uint32_t magnitude_bits(float x) { return float_bits(x) & 0x7fffffffu; }
 
 /* From the greatest magnitude (as bits; NaN > infinity > finite) to scale and inverse. False: not finite. */
-DEVICE bool quantize_scale(uint32_t most, float *d, float *inv)
+DEVICE bool quantize_scale(uint32_t most, float levels, float *d, float *inv)
 {
     float amax = float_from_bits(most);
     *d = *inv = 0.0f;
@@ -50,18 +52,32 @@ DEVICE bool quantize_scale(uint32_t most, float *d, float *inv)
         return false;
     if (amax < 0x1p-100f)
         return true;
-    *d = float_div(amax, 127.0f);
-    *inv = float_div(127.0f, amax);
+    *d = float_div(amax, levels);
+    *inv = float_div(levels, amax);
     return true;
 }
 
-/* |x * inv| <= 127 (1 + 2^-23), so it rounds into a byte. Where inv is zero the block's bytes are zero. */
-DEVICE uint32_t quantize_byte(float x, float inv)
+/* |x * inv| <= levels (1 + 2^-23), so it rounds to at most `levels`. Where inv is zero the group is zero. */
+DEVICE int32_t quantize_value(float x, float inv) { return inv == 0.0f ? 0 : int_from_float(float_mul(x, inv)); }
+
+/* r = 128 high + low, low in -64..63: both as bytes, high first. */
+DEVICE uint32_t limbs_of(float x, float inv)
 {
-    return inv == 0.0f ? 0 : (uint32_t)int_from_float(float_mul(x, inv)) & 255u;
+    int32_t r = quantize_value(x, inv), high = (r + 64) >> 7;
+    return ((uint32_t)high & 255u) | ((uint32_t)(r - 128 * high) & 255u) << 8;
 }
 
-/* Block `block` of row `row`. False: a value is not finite, and the block is zero. */
+/* The greatest of each group: a scale's lanes are four neighbours. */
+DEVICE uint32_t group_max(uint32_t x, uint32_t group)
+{
+    if (group == CUDA_ACT_BLOCK)
+        return warp_max(x);
+    for (uint32_t h = 1; h < SCALE_LANES; h *= 2)
+        x = greatest(x, warp_xor(x, h));
+    return x;
+}
+
+/* Block `block` of row `row`. False, in all lanes: a value is not finite, and its group is zero. */
 DEVICE bool quantize_block(const float (&v)[LANE_VALUES], const struct cuda_acts &to, uint32_t row, uint32_t block)
 {
     uint32_t lane = lane_id(), most = 0, words[2] = { 0, 0 };
@@ -69,10 +85,10 @@ DEVICE bool quantize_block(const float (&v)[LANE_VALUES], const struct cuda_acts
     for (uint32_t i = 0; i < LANE_VALUES; i++)
         most = magnitude_bits(v[i]) > most ? magnitude_bits(v[i]) : most;
     float d, inv;
-    bool finite = quantize_scale(warp_max(most), &d, &inv);
+    bool finite = quantize_scale(group_max(most, to.group), ACT_LEVELS, &d, &inv);
 #pragma unroll
     for (uint32_t i = 0; i < LANE_VALUES; i++)
-        words[i / 4] |= quantize_byte(v[i], inv) << (8 * (i % 4));
+        words[i / 4] |= ((uint32_t)quantize_value(v[i], inv) & 255u) << (8 * (i % 4));
     size_t at = (size_t)row * ((to.cols + CUDA_ACT_BLOCK - 1) / CUDA_ACT_BLOCK) + block;
     *(uint2 *)(to.q + at * CUDA_ACT_BLOCK + lane * LANE_VALUES) = make_uint2(words[0], words[1]);
     int32_t sum = dot4(words[0], 0x01010101, dot4(words[1], 0x01010101, 0));
@@ -81,9 +97,9 @@ DEVICE bool quantize_block(const float (&v)[LANE_VALUES], const struct cuda_acts
         to.sums[at * CUDA_ACT_SUMS + lane / 2] = (int8_t)(sum & 127);
         to.sums[at * CUDA_ACT_SUMS + 16 + lane / 2] = (int8_t)(sum >> 7);
     }
-    if (lane == 0)
-        to.d[at] = d;
-    return finite;
+    if (lane % SCALE_LANES == 0)
+        to.d[at * CUDA_ACT_SCALES + lane / SCALE_LANES] = d;
+    return warp_ballot(!finite) == 0;
 }
 
 #endif

@@ -102,10 +102,11 @@ static bool fetch_flag(const uint32_t *bad)
 
 /* --- the device as a struct ops, for the cases of conformance.h --------------------------------------------------- */
 
-static struct cuda_acts acts_room(uint32_t cols, uint32_t rows)
+static struct cuda_acts acts_room(const struct acts *like)
 {
-    size_t blocks = (size_t)ops_act_blocks(cols) * rows;
-    return (struct cuda_acts){ .cols = cols, .q = room(blocks * ACT_BLOCK), .d = room(blocks * sizeof(float)),
+    size_t blocks = ops_act_blocks(like->cols);
+    return (struct cuda_acts){ .cols = like->cols, .group = like->group, .q = room(blocks * ACT_BLOCK),
+                               .d = room(blocks * ACT_SCALES * sizeof(float)),
                                .sums = room(blocks * CUDA_ACT_SUMS) };
 }
 
@@ -114,11 +115,11 @@ static bool on_device_quantize(const float *in, struct acts *x, uint32_t token)
     size_t blocks = ops_act_blocks(x->cols), at = token * blocks;
     int8_t *sums = here->t->host;
     here->used = 0;
-    struct cuda_acts to = acts_room(x->cols, 1);
+    struct cuda_acts to = acts_room(x);
     uint32_t *bad = flags(1);
     cuda_quantize(send(in, x->cols * sizeof *in), 1, &to, bad, here->stream);
     fetch(x->q + at * ACT_BLOCK, to.q, blocks * ACT_BLOCK);
-    fetch(x->d + at, to.d, blocks * sizeof *x->d);
+    fetch(x->d + at * ACT_SCALES, to.d, blocks * ACT_SCALES * sizeof *x->d);
     fetch(sums, to.sums, blocks * CUDA_ACT_SUMS);
     for (size_t i = 0; i < blocks * ACT_RUNS; i++) {
         const int8_t *s = sums + i / ACT_RUNS * CUDA_ACT_SUMS + i % ACT_RUNS;
@@ -149,8 +150,9 @@ static struct cuda_acts send_acts(const struct acts *x, uint32_t n)
         int8_t *high = sums + i / ACT_RUNS * CUDA_ACT_SUMS + ACT_RUNS + i % ACT_RUNS;
         *high = (int8_t)((x->sums[i] - (x->sums[i] & 127)) / 128);
     }
-    return (struct cuda_acts){ .cols = x->cols, .q = send(x->q, blocks * ACT_BLOCK),
-                               .d = send(x->d, blocks * sizeof *x->d), .sums = send(sums, blocks * CUDA_ACT_SUMS) };
+    return (struct cuda_acts){ .cols = x->cols, .group = x->group, .q = send(x->q, blocks * ACT_BLOCK),
+                               .d = send(x->d, blocks * ACT_SCALES * sizeof *x->d),
+                               .sums = send(sums, blocks * CUDA_ACT_SUMS) };
 }
 
 static struct cuda_matrix send_matrix(const struct matrix *w, const uint8_t *packed)
@@ -286,12 +288,11 @@ static void attend_right(struct attention_case *a, struct kvcache *kv, float rig
     ENSURE(kvpages_reserve(&kv->pages, 0, POSITIONS) == OK);
     for (uint32_t p = 0; p < POSITIONS; p++)
         for (uint32_t h = 0; h < KV_HEADS; h++) {
-            int8_t k[DIM], v[DIM];
-            float dk, dv;
+            struct kv_head k, v;
             ops_ref.rope(a->k[p][h], a->cs[p], DIM / 2);
-            (void)ops_ref.quantize_head(a->k[p][h], DIM, k, &dk);
-            (void)ops_ref.quantize_head(a->v[p][h], DIM, v, &dv);
-            kvcache_write(kv, 0, p, 0, h, k, dk, v, dv);
+            (void)ops_ref.quantize_head(a->k[p][h], DIM, k.high, k.low, &k.d);
+            (void)ops_ref.quantize_head(a->v[p][h], DIM, v.high, v.low, &v.d);
+            kvcache_write(kv, 0, p, 0, h, &k, &v);
         }
     for (uint32_t i = 0; i < LAST_ROWS; i++)
         for (uint32_t h = 0; h < HEADS; h++) {
@@ -318,16 +319,16 @@ static void attend_got(const struct attention_case *a, bool split, float got[LAS
                                 .rotations = send(a->cs, sizeof a->cs), .rows = send(a->rows, sizeof a->rows),
                                 .cache = cache,
                                 .n = POSITIONS, .heads = HEADS, .rope_dims = DIM, .score_scale = SCORE_SCALE,
-                                .q8 = room((size_t)POSITIONS * HEADS * WIDTH),
+                                .q8 = room((size_t)POSITIONS * HEADS * LIMBS * WIDTH),
                                 .cq = room(POSITIONS * HEADS * sizeof(float)),
                                 .bad = flags(POSITIONS) };
     if (here->failed)
         return;                                            /* kernels would follow a table that never arrived */
     cuda_store_heads(&heads, here->stream);
     uint32_t count = tiles_fill(a->rows + FIRST, LAST_ROWS, HEADS / KV_HEADS, false, tiles);
-    struct cuda_attention ask = { .q8 = heads.q8 + (size_t)FIRST * HEADS * WIDTH, .cq = heads.cq + FIRST * HEADS,
-                                  .rows = heads.rows + FIRST, .tiles = send(tiles, count * sizeof *tiles),
-                                  .cache = cache,
+    struct cuda_attention ask = { .q8 = heads.q8 + (size_t)FIRST * HEADS * LIMBS * WIDTH,
+                                  .cq = heads.cq + FIRST * HEADS, .rows = heads.rows + FIRST,
+                                  .tiles = send(tiles, count * sizeof *tiles), .cache = cache,
                                   .tile_count = count, .n = LAST_ROWS, .heads = HEADS, .chunks = 2,
                                   .o = room(LAST_ROWS * HEADS * DIM * sizeof(float)), .bad = heads.bad };
     if (split)

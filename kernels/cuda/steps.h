@@ -4,8 +4,8 @@
  * threads changes no bit. A row that meets a NaN or an infinity (NV1 11) gets its entry of `bad` set to 1.
  *
  *   key and value block of one chunk, one head: 256 positions, dimensions padded to `width`, a multiple of 32
- *     keys     byte of (position p, dimension i) at (i / 32 * 256 + p) * 32 + i % 32
- *     values   byte of (position p, dimension i) at (p / 32 * width + i) * 32 + place(p % 32)
+ *     keys     the high limbs, then the low ones: of (position p, dimension i) at (i / 32 * 256 + p) * 32 + i % 32
+ *     values   likewise, at (p / 32 * width + i) * 32 + place(p % 32)
  *              place(8 n + 2 t + e) = 8 t + 2 n + e: a lane of the matrix unit that has scored positions 2 t, 2 t +
  *              1 of four groups of eight finds the values of just these side by side (attention.cu)
  *     then 256 key scales, 256 value scales (fp32)
@@ -30,7 +30,7 @@
 extern "C" {
 #endif
 
-enum { CUDA_CHUNK = 256, CUDA_TILE = 64, CUDA_QUERIES = 16 };
+enum { CUDA_CHUNK = 256, CUDA_TILE = 64, CUDA_QUERIES = 16, CUDA_LIMBS = 2 };
 
 struct cuda_row {
     uint32_t slot, position;
@@ -52,7 +52,7 @@ struct cuda_cache {
 static inline uint32_t cuda_head_width(uint32_t head_dim) { return (head_dim + 31u) & ~31u; }
 static inline size_t cuda_head_bytes(uint32_t head_dim)
 {
-    return (size_t)CUDA_CHUNK * (2 * cuda_head_width(head_dim) + 2 * sizeof(float));
+    return (size_t)CUDA_CHUNK * (2 * CUDA_LIMBS * cuda_head_width(head_dim) + 2 * sizeof(float));
 }
 
 /* NV1 4.4: x (n, cols) from n stored rows. */
@@ -64,7 +64,7 @@ struct cuda_stored {
 void cuda_embed(const struct cuda_stored *stored, uint32_t n, float *x, struct CUstream_st *stream);
 
 /* NV1 5.3, 5.1, 3.2: for r < n with i = which ? which[r] : r: x[i] += y[i] unless y is NULL; row r of out is
- * RMSNORM(x[i]), of acts its quantisation. out may be NULL, acts may be NULL. */
+ * RMSNORM(x[i]), of acts its quantisations, as matrices of both groupings may read it. What is NULL is not wanted. */
 struct cuda_norm {
     float *x;
     const float *y;
@@ -73,7 +73,7 @@ struct cuda_norm {
     uint32_t n, dim;
     float eps;
     float *out;
-    const struct cuda_acts *acts;
+    const struct cuda_acts *acts[2];
     uint32_t *bad;                       /* by the row of x */
 };
 void cuda_rmsnorm(const struct cuda_norm *norm, struct CUstream_st *stream);
@@ -85,8 +85,8 @@ void cuda_quantize(const float *x, uint32_t n, const struct cuda_acts *acts, uin
 void cuda_gate(float *gate, const float *up, uint32_t n, uint32_t dim, const struct cuda_acts *acts, uint32_t *bad,
                struct CUstream_st *stream);
 
-/* NV1 6.6, 7.1 of all heads of n rows: quantised queries to q8 (n, heads, width) and cq (n, heads), keys and values
- * to their places in the cache. */
+/* NV1 6.6, 7.1 of all heads of n rows: quantised queries to q8 (n, heads, 2, width), high limbs and low ones, and cq
+ * (n, heads), keys and values to their places in the cache. */
 struct cuda_heads {
     const float *q, *k, *v;              /* (n, heads or kv_heads, head_dim) */
     const float *rotations;              /* (positions, rope_dims): cos, sin of each pair */

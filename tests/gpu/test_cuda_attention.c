@@ -80,7 +80,7 @@ static void batch_init(struct batch *b, struct rig *g, bool later)
     b->o = emu_alloc("o", (size_t)b->n * q_dim * 4);
     b->k = emu_alloc("k", (size_t)b->n * kv_dim * 4);
     b->v = emu_alloc("v", (size_t)b->n * kv_dim * 4);
-    b->q8 = emu_alloc("q8", (size_t)b->n * s->heads * g->cache.width);
+    b->q8 = emu_alloc("q8", (size_t)b->n * s->heads * LIMBS * g->cache.width);
     b->cq = emu_alloc("cq", (size_t)b->n * s->heads * 4);
     b->bad = emu_alloc("bad", b->n * 4);
     memset(b->bad, 0, b->n * 4);
@@ -123,12 +123,12 @@ static bool store_right(struct rig *g, struct batch *b, uint32_t row)
     const float *cs = g->rotations + (size_t)b->rows[row].position * s->rope_dims;
     bool fine = true;
     for (uint32_t h = 0; h < s->kv_heads; h++) {
-        int8_t k[HEAD_DIM_MAX], v[HEAD_DIM_MAX];
-        float dk, dv, *key = b->k + ((size_t)row * s->kv_heads + h) * s->head_dim;
-        ops_ref.rope(key, cs, s->rope_dims / 2);
-        fine = ops_ref.quantize_head(key, s->head_dim, k, &dk) && fine;
-        fine = ops_ref.quantize_head(b->v + ((size_t)row * s->kv_heads + h) * s->head_dim, s->head_dim, v, &dv) && fine;
-        kvcache_write(&g->right, b->rows[row].slot, b->rows[row].position, LAYER, h, k, dk, v, dv);
+        struct kv_head k, v;
+        size_t at = ((size_t)row * s->kv_heads + h) * s->head_dim;
+        ops_ref.rope(b->k + at, cs, s->rope_dims / 2);
+        fine = ops_ref.quantize_head(b->k + at, s->head_dim, k.high, k.low, &k.d) && fine;
+        fine = ops_ref.quantize_head(b->v + at, s->head_dim, v.high, v.low, &v.d) && fine;
+        kvcache_write(&g->right, b->rows[row].slot, b->rows[row].position, LAYER, h, &k, &v);
     }
     for (uint32_t h = 0; h < s->heads; h++)
         ops_ref.rope(b->q + ((size_t)row * s->heads + h) * s->head_dim, cs, s->rope_dims / 2);

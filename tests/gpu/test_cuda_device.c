@@ -143,6 +143,9 @@ static void talk(struct pair *p, uint32_t prompt, uint32_t answers)
     assert_int_equal(emu_runtime_counts().graphs, 0);
 }
 
+/* Vectors that matrices of both groupings read, or of one and floats; seven matrices per layer, so layers differ. */
+static const enum tensor_type MIX[] = { TENSOR_Q4_K, TENSOR_Q5_0, TENSOR_F16, TENSOR_MXFP4, TENSOR_Q6_K };
+
 static const struct tiny_llama SHAPES[] = {
     { .layers = 2, .dim = 96, .heads = 6, .kv_heads = 2, .head_dim = 16, .ffn_dim = 288, .vocab = 71, .context = 640,
       .rope_base = 10000.0f, .rope_factor = 1.0f, .rms_eps = 1e-5f, .type = TENSOR_Q8_0, .embd_type = TENSOR_Q8_0,
@@ -153,6 +156,9 @@ static const struct tiny_llama SHAPES[] = {
     { .layers = 1, .dim = 50, .heads = 2, .kv_heads = 1, .head_dim = 26, .ffn_dim = 70, .vocab = 33, .context = 640,
       .rope_dims = 10, .rope_base = 10000.0f, .rope_factor = 1.0f, .rms_eps = 1e-5f, .type = TENSOR_F16,
       .embd_type = TENSOR_F16, .seed = 23 },
+    { .layers = 2, .dim = 256, .heads = 4, .kv_heads = 2, .head_dim = 64, .ffn_dim = 256, .vocab = 50, .context = 640,
+      .rope_base = 10000.0f, .rope_factor = 1.0f, .rms_eps = 1e-5f, .mix = MIX, .n_mix = ARRAY_COUNT(MIX),
+      .embd_type = TENSOR_Q6_K, .seed = 25 },
     { .layers = 1, .dim = 72, .heads = 3, .kv_heads = 1, .head_dim = 80, .ffn_dim = 260, .vocab = 61, .context = 640,
       .rope_base = 10000.0f, .rope_factor = 1.0f, .rms_eps = 1e-5f, .type = TENSOR_F32, .embd_type = TENSOR_F32,
       .seed = 24 },

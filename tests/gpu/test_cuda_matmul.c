@@ -90,17 +90,17 @@ struct activations {
     struct cuda_acts device;
 };
 
-static struct activations activations(struct shape s, enum input_kind kind, struct rng *r)
+static struct activations activations(struct shape s, uint32_t group, enum input_kind kind, struct rng *r)
 {
     uint32_t blocks = ops_act_blocks(s.cols);
     size_t n = (size_t)s.tokens * blocks;
     struct activations a = {
-        .host = { .cols = s.cols, .q = emu_alloc("q", n * 256), .d = emu_alloc("d", n * 4) },
+        .host = { .cols = s.cols, .group = group, .q = emu_alloc("q", n * 256), .d = emu_alloc("d", n * 32) },
     };
     a.host.sums = calloc(n, ACT_RUNS * sizeof *a.host.sums);
     float *x = malloc((size_t)s.cols * sizeof *x);
     ENSURE(x && a.host.sums);
-    a.device = (struct cuda_acts){ .cols = s.cols, .q = a.host.q, .d = a.host.d };
+    a.device = (struct cuda_acts){ .cols = s.cols, .group = group, .q = a.host.q, .d = a.host.d };
     a.device.sums = emu_alloc("sums", n * CUDA_ACT_SUMS);
     for (uint32_t t = 0; t < s.tokens; t++) {
         input_values(r, kind == INPUT_EXTREME ? INPUT_WIDE : kind, x, s.cols);
@@ -135,7 +135,7 @@ static void check_quantised(const struct block_format *f, struct shape s, enum i
     uint32_t stride = s.rows + MARGIN;
     size_t blocks = (size_t)s.rows * (s.cols / f->len);
     enum cuda_type type = (enum cuda_type)f->type;
-    struct activations x = activations(s, kind, r);
+    struct activations x = activations(s, ops_act_group(f->type), kind, r);
     float *y = emu_alloc("y", (size_t)s.tokens * stride * 4), *right = calloc((size_t)s.tokens * s.rows, sizeof *right);
     uint8_t *stored = malloc(blocks * f->bytes);
     ENSURE(right && stored);

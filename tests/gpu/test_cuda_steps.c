@@ -54,14 +54,15 @@ struct both {
     uint32_t rows, blocks;
 };
 
-static struct both both_init(uint32_t rows, uint32_t cols)
+static struct both both_init(uint32_t rows, uint32_t cols, uint32_t group)
 {
     struct both b = { .rows = rows, .blocks = ops_act_blocks(cols) };
     size_t blocks = (size_t)rows * b.blocks;
-    b.got = (struct cuda_acts){ .cols = cols, .q = emu_alloc("q", blocks * ACT_BLOCK), .d = emu_alloc("d", blocks * 4),
+    b.got = (struct cuda_acts){ .cols = cols, .group = group, .q = emu_alloc("q", blocks * ACT_BLOCK),
+                                .d = emu_alloc("d", blocks * ACT_SCALES * 4),
                                 .sums = emu_alloc("sums", blocks * CUDA_ACT_SUMS) };
-    b.right = (struct acts){ .cols = cols, .q = calloc(blocks, ACT_BLOCK), .d = calloc(blocks, 4),
-                             .sums = calloc(blocks, ACT_RUNS * 2) };
+    b.right = (struct acts){ .cols = cols, .group = group, .q = calloc(blocks, ACT_BLOCK),
+                             .d = calloc(blocks, ACT_SCALES * 4), .sums = calloc(blocks, ACT_RUNS * 2) };
     return b;
 }
 
@@ -80,7 +81,8 @@ static void assert_same_acts(const char *what, const struct both *b, uint32_t ro
     size_t at = (size_t)row * b->blocks;
     assert_same(what, b->got.cols, b->got.q + at * ACT_BLOCK, b->right.q + at * ACT_BLOCK,
                 (size_t)b->blocks * ACT_BLOCK);
-    assert_same(what, b->got.cols, b->got.d + at, b->right.d + at, b->blocks * sizeof(float));
+    assert_same(what, b->got.cols, b->got.d + at * ACT_SCALES, b->right.d + at * ACT_SCALES,
+                b->blocks * ACT_SCALES * sizeof(float));
     for (uint32_t r = 0; r < b->blocks * ACT_RUNS; r++) {
         const int8_t *sums = b->got.sums + (at + r / ACT_RUNS) * CUDA_ACT_SUMS + r % ACT_RUNS;
         assert_true(sums[0] >= 0);
@@ -99,7 +101,7 @@ static void rows_are_quantised(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(widths); i++)
         for (int kind = 0; kind < INPUT_KINDS; kind++) {
             uint32_t cols = widths[i];
-            struct both b = both_init(ROWS, cols);
+            struct both b = both_init(ROWS, cols, (i + (size_t)kind) % 2 ? 32 : 256);
             float *x = random_floats("x", (enum input_kind)kind, ROWS * cols);
             uint32_t *bad = flags(ROWS);
             if (kind == INPUT_WIDE)
@@ -119,13 +121,14 @@ static void rows_are_quantised(void **state)
 
 struct norm_case {
     uint32_t n, dim;
-    bool add, choose, quantize, out;
+    bool add, choose, out;
+    uint32_t groups;                     /* bit 0: quantised by 32, bit 1: by 256 */
 };
 
 static void check_norm(struct norm_case c, enum input_kind kind)
 {
     enum { ROWS = 4 };
-    struct both b = both_init(c.n, c.dim);
+    struct both b[2] = { both_init(c.n, c.dim, 32), both_init(c.n, c.dim, 256) };
     float *x = random_floats("x", kind, ROWS * c.dim), *y = random_floats("y", INPUT_ORDINARY, ROWS * c.dim);
     float *w = random_floats("w", INPUT_ORDINARY, c.dim), *out = floats("out", (size_t)c.n * c.dim);
     float *right_x = calloc(ROWS, c.dim * 4), *right = calloc(c.dim, 4);
@@ -135,8 +138,9 @@ static void check_norm(struct norm_case c, enum input_kind kind)
         x[2 * c.dim + 1] = NAN;
     memcpy(right_x, x, (size_t)ROWS * c.dim * 4);
     struct cuda_norm norm = { .x = x, .y = c.add ? y : NULL, .which = c.choose ? which : NULL, .weight = w, .n = c.n,
-                              .dim = c.dim,
-                              .eps = 1e-5f, .out = c.out ? out : NULL, .acts = c.quantize ? &b.got : NULL, .bad = bad };
+                              .dim = c.dim, .eps = 1e-5f, .out = c.out ? out : NULL, .bad = bad };
+    for (uint32_t i = 0; i < 2; i++)
+        norm.acts[i] = c.groups >> i & 1 ? &b[i].got : NULL;
     cuda_rmsnorm(&norm, NULL);
     assert_no_faults("rmsnorm");
     for (uint32_t r = 0; r < c.n; r++) {
@@ -145,15 +149,17 @@ static void check_norm(struct norm_case c, enum input_kind kind)
         if (c.add)
             ops_ref.add(row, y + (size_t)i * c.dim, c.dim);
         bool fine = ops_ref.rmsnorm(row, w, c.dim, 1e-5f, right);
-        fine = (!c.quantize || ops_ref.quantize(right, &b.right, r)) && fine;
+        for (uint32_t k = 0; k < 2; k++)
+            fine = (!(c.groups >> k & 1) || ops_ref.quantize(right, &b[k].right, r)) && fine;
         assert_int_equal(bad[i], !fine);
         if (!fine)
             continue;
         assert_same("sum", c.dim, x + (size_t)i * c.dim, row, c.dim * 4);
         if (c.out)
             assert_same("rmsnorm", c.dim, out + (size_t)r * c.dim, right, c.dim * 4);
-        if (c.quantize)
-            assert_same_acts("rmsnorm", &b, r);
+        for (uint32_t k = 0; k < 2; k++)
+            if (c.groups >> k & 1)
+                assert_same_acts("rmsnorm", &b[k], r);
     }
     emu_free(which);
     emu_free(bad);
@@ -163,17 +169,18 @@ static void check_norm(struct norm_case c, enum input_kind kind)
     emu_free(w);
     emu_free(y);
     emu_free(x);
-    both_fini(&b);
+    both_fini(&b[0]);
+    both_fini(&b[1]);
 }
 
 static void rows_are_normalised(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(widths); i++)
-        for (uint32_t options = 0; options < 8; options++) {
+        for (uint32_t options = 0; options < 16; options++) {
             struct norm_case c = { .n = (uint32_t)i % 3 + 1, .dim = widths[i], .add = options & 1,
-                                   .choose = options & 2, .quantize = options & 4,
-                                   .out = options != 4 && options != 6 };
+                                   .choose = options & 2, .groups = options >> 2,
+                                   .out = options < 4 || (options & 1) != 0 };
             if (c.dim > 1)
                 check_norm(c, options % 4 == 2 ? INPUT_WIDE : INPUT_ORDINARY);
         }
@@ -187,7 +194,7 @@ static void gates_follow_the_law(void **state)
         for (uint32_t options = 0; options < 4; options++) {
             uint32_t dim = widths[i];
             bool quantize = options & 1;
-            struct both b = both_init(ROWS, dim);
+            struct both b = both_init(ROWS, dim, i % 2 ? 32 : 256);
             float *g = random_floats("g", options & 2 ? INPUT_WIDE : INPUT_ORDINARY, ROWS * dim);
             float *right = calloc(dim, 4);
             float *u = random_floats("u", INPUT_ORDINARY, ROWS * dim);
