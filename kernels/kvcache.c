@@ -2,7 +2,6 @@
 #include "kernels/kvcache.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { TILES = CHUNK / TILE };
 
@@ -32,12 +31,13 @@ enum err kvcache_init(struct kvcache *kv, uint32_t layers, uint32_t kv_heads, ui
     enum err e = kvpages_init(&made.pages, slots, pages, pages_per_slot);
     if (e != OK)
         return e;
-    made.base = aligned_alloc(OPS_ALIGN, total);
-    if (!made.base) {
+    /* Zeroed, so that padding is; so much at once comes from the system page by page as it is first written. */
+    made.allocation = calloc(total + OPS_ALIGN, 1);
+    if (!made.allocation) {
         kvcache_fini(&made);
         return ERR_MEMORY;
     }
-    memset(made.base, 0, total);                       /* padding stays zero; also makes the pages really there */
+    made.base = (uint8_t *)made.allocation + (OPS_ALIGN - (uintptr_t)made.allocation % OPS_ALIGN);
     *kv = made;
     return OK;
 }
@@ -45,7 +45,7 @@ enum err kvcache_init(struct kvcache *kv, uint32_t layers, uint32_t kv_heads, ui
 void kvcache_fini(struct kvcache *kv)
 {
     kvpages_fini(&kv->pages);
-    free(kv->base);
+    free(kv->allocation);
     *kv = (struct kvcache){ 0 };
 }
 

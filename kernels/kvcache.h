@@ -25,7 +25,8 @@ struct kvcache {
     uint32_t layers, kv_heads, head_dim, width;
     struct kvpages pages;
     size_t head_block_bytes, page_bytes;
-    uint8_t *base;               /* (pages.count, page_bytes), aligned */
+    uint8_t *base;               /* (pages.count, page_bytes), aligned, inside of */
+    void *allocation;
 };
 
 /* One chunk of one head: where its tiles and scales lie. */

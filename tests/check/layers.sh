@@ -43,7 +43,7 @@ may_include_system() { # FILE DEPENDENCY INCLUDED
         confuse.h) [ "$folder:$2" = node:confuse ]; return ;;
         jansson.h) [ "$folder" = node ] && [ -n "$2" ]; return ;;
         sodium.h|sodium/*) [ "$folder" = crypto ] || { [ "$folder" = node ] && [ -n "$2" ]; }; return ;;
-        *intrin.h|arm_neon.h) case $2 in avx2|avx512|neon|sse2) return 0 ;; esac; return 1 ;;
+        *intrin.h|arm_neon.h) case $2 in amx|avx2|avx512|neon|sse2) return 0 ;; esac; return 1 ;;
         pcre2.h) [ "$folder:$2" = kernels:pcre2 ]; return ;;
         curl/*) [ "$folder:$2" = node:curl ]; return ;;
         cuda*) [ "$2" = cuda ]; return ;;
@@ -51,7 +51,7 @@ may_include_system() { # FILE DEPENDENCY INCLUDED
     [[ $portable_headers == *" $3 "* ]] && return 0
     [ "$folder" = kernels ] && [[ $kernel_headers == *" $3 "* ]] && return 0
     case $2 in
-        ''|avx2|avx512|neon|sse2) return 1 ;;
+        ''|amx|avx2|avx512|neon|sse2) return 1 ;;
         *) return 0 ;;                             # the shell includes what the system offers
     esac
 }

@@ -55,7 +55,7 @@ dependency_of() {
     esac
     case $stem in
         *_posix|*_linux|*_os|*_thread|*_main|*_zmq|*_lmdb|*_http|*_confuse|*_jansson|*_curl|*_pcre2|*_upnp|*_natpmp|*_nvml) REPLY=${stem##*_} ;;
-        *_avx2|*_avx512|*_neon|*_sse2|*_cuda) REPLY=${stem##*_} ;;
+        *_amx|*_avx2|*_avx512|*_neon|*_sse2|*_cuda) REPLY=${stem##*_} ;;
     esac
 }
 

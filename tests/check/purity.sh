@@ -63,7 +63,7 @@ check_layer() { # LAYER
     while read -r object symbol; do
         dependency_of "$object.c"
         case $REPLY in
-            ''|avx2|avx512|neon|sse2) complain "tm_$layer: $object" "calls $symbol" ;;
+            ''|amx|avx2|avx512|neon|sse2) complain "tm_$layer: $object" "calls $symbol" ;;
         esac
     done < <(judge "$layer" "$here/purity.allow" <(nm --defined-only "${below[@]}") <(nm -u "${library[$layer]}"))
 }
