@@ -8,18 +8,19 @@
 #include "kernels/pages_posix.h"
 #include "kernels/pool_posix.h"
 
-enum { WALK_BYTES = 384 << 20, ITEM_BYTES = 1 << 20, STREAMS = 4, AHEAD = 2048, LINE = 64, PASSES = 5 };
+enum { WALK_BYTES = 384 << 20, ITEM_BYTES = 1 << 20, STREAMS = 4, AHEAD = 2048, LINE = 64 };
 
-struct walk {
-    const uint8_t *data;
+struct measure_probe {
+    struct pool *pool;
+    uint8_t *data;
     _Atomic uint64_t seen;       /* so that no compiler finds the reading useless */
 };
 
 /* One stretch, as several streams side by side: a single one leaves a third of the bandwidth unused. */
 static void walk_item(void *ctx, uint32_t item)
 {
-    struct walk *w = ctx;
-    const uint8_t *p = w->data + (size_t)item * ITEM_BYTES;
+    struct measure_probe *m = ctx;
+    const uint8_t *p = m->data + (size_t)item * ITEM_BYTES;
     uint64_t sums[8] = { 0 };
     for (size_t at = 0; at < ITEM_BYTES / STREAMS; at += LINE)
         for (size_t s = 0; s < STREAMS; s++) {
@@ -33,33 +34,39 @@ static void walk_item(void *ctx, uint32_t item)
     uint64_t all = 0;
     for (size_t k = 0; k < 8; k++)
         all ^= sums[k];
-    atomic_fetch_xor_explicit(&w->seen, all, memory_order_relaxed);
+    atomic_fetch_xor_explicit(&m->seen, all, memory_order_relaxed);
 }
 
-enum err measure_read_rate(uint32_t threads, uint64_t *bytes_per_s)
+enum err measure_probe_open(uint32_t threads, struct measure_probe **out)
 {
-    struct pool *pool;
-    uint8_t *data = pages_alloc(WALK_BYTES);
-    if (!data)
-        return ERR_MEMORY;
-    enum err e = pool_open(threads, &pool);
+    struct measure_probe *m = calloc(1, sizeof *m);
+    enum err e = m ? pool_open(threads, &m->pool) : ERR_MEMORY;
+    if (e == OK && !(m->data = pages_alloc(WALK_BYTES)))
+        e = ERR_MEMORY;
     if (e != OK) {
-        free(data);
+        measure_probe_close(m);
         return e;
     }
-    memset(data, 1, WALK_BYTES);
-    struct walk w = { .data = data };
-    uint64_t best_us = UINT64_MAX;
-    for (int i = 0; i < PASSES; i++) {
-        uint64_t start = pool_clock_us();
-        pool_run(pool, WALK_BYTES / ITEM_BYTES, walk_item, &w);
-        uint64_t us = pool_clock_us() - start;
-        best_us = us < best_us ? us : best_us;
-    }
-    pool_close(pool);
-    free(data);
-    *bytes_per_s = (uint64_t)WALK_BYTES * 1000000 / (best_us ? best_us : 1);
+    memset(m->data, 1, WALK_BYTES);
+    *out = m;
     return OK;
+}
+
+void measure_probe_close(struct measure_probe *m)
+{
+    if (!m)
+        return;
+    pool_close(m->pool);
+    free(m->data);
+    free(m);
+}
+
+uint64_t measure_probe_read(struct measure_probe *m)
+{
+    uint64_t start = pool_clock_us();
+    pool_run(m->pool, WALK_BYTES / ITEM_BYTES, walk_item, m);
+    uint64_t us = pool_clock_us() - start;
+    return (uint64_t)WALK_BYTES * 1000000 / (us ? us : 1);
 }
 
 static uint64_t per_second(uint64_t count, uint64_t us) { return count * 1000000000 / (us ? us : 1); }

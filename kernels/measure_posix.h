@@ -12,9 +12,13 @@
 #include "crypto/base.h"
 #include "kernels/engine.h"
 
-/* Bytes per second that `threads` threads read together from memory larger than the caches: the best of a few passes over
- * 384 MiB in about half a second. ERR_MEMORY; ERR_DEVICE as pool_open(). */
-enum err measure_read_rate(uint32_t threads, uint64_t *bytes_per_s) MUST_CHECK;
+/* A probe of the memory: `threads` threads that read 384 MiB together, several streams each. ERR_MEMORY; ERR_DEVICE as
+ * pool_open(). Pair with measure_probe_close(). */
+struct measure_probe;
+enum err measure_probe_open(uint32_t threads, struct measure_probe **out) MUST_CHECK;
+void measure_probe_close(struct measure_probe *p);
+/* Bytes per second of one pass; some tens of milliseconds. */
+uint64_t measure_probe_read(struct measure_probe *p);
 
 struct measure_plan {
     uint32_t jobs;               /* answers written at once */

@@ -14,7 +14,7 @@
 #include "node/cli.h"
 #include "node/setup_posix.h"
 
-enum { BATCHES_MAX = 8, BATCH_MAX = 256, PROMPT_DEFAULT = 512, BATCH_PROMPT = 32, ANSWER = 64, AT_MOST_MS = 4000 };
+enum { BATCHES_MAX = 8, BATCH_MAX = 256, PROMPT_DEFAULT = 512, BATCH_PROMPT = 32, ANSWER = 64, AT_MOST_MS = 6000, ROUNDS = 6 };
 
 struct bench {
     const char *file, *backend;
@@ -23,8 +23,9 @@ struct bench {
     /* what was found */
     char opened_backend[32];
     double load_s, first_token_s;
-    uint64_t file_bytes, weight_bytes, resident_bytes, read_rate;
+    uint64_t file_bytes, weight_bytes, resident_bytes;
     uint64_t prefill_millitokens_s, decode_millitokens_s[BATCHES_MAX];
+    uint64_t read_rate[BATCHES_MAX];         /* of memory, bytes per second, in the rounds of that batch */
 };
 
 static double seconds(void)
@@ -119,34 +120,39 @@ static int choose_file(struct cli *c, struct bench *b)
     return cli_fail(EXIT_NOT_FOUND, "%s: neither a file nor a model of the configuration", b->file ? b->file : "the configuration names no model");
 }
 
-static enum err measure_batches(struct bench *b, struct engine *e)
+/* One batch in several rounds, each after a pass of the probe: what disturbs the machine then disturbs both. Rates are
+ * averaged as times, so that a slow round counts as much as it lasted. */
+static enum err measure_batch(struct bench *b, uint32_t i, struct engine *e, struct measure_probe *probe)
 {
-    for (uint32_t i = 0; i < b->n_batches; i++) {
+    const struct measure_plan plan = { .jobs = b->batches[i], .prompt = BATCH_PROMPT, .answer = ANSWER, .at_most_ms = AT_MOST_MS / ROUNDS };
+    double per_token = 0, per_byte = 0;
+    for (uint32_t round = 0; round < ROUNDS; round++) {
         struct measure_rates rates;
-        const struct measure_plan plan = { .jobs = b->batches[i], .prompt = BATCH_PROMPT, .answer = ANSWER, .at_most_ms = AT_MOST_MS };
+        per_byte += 1.0 / (double)measure_probe_read(probe);
         enum err err = measure_engine(e, &plan, &rates);
         if (err != OK)
             return err;
-        b->decode_millitokens_s[i] = rates.decode_millitokens_s;
+        per_token += 1.0 / (double)(rates.decode_millitokens_s ? rates.decode_millitokens_s : 1);
     }
+    b->decode_millitokens_s[i] = (uint64_t)(ROUNDS / per_token);
+    b->read_rate[i] = (uint64_t)(ROUNDS / per_byte);
     return OK;
 }
 
-/* The limit is read before and after, and the better of the two counts: it must not profit from a neighbour's pause. */
 static enum err measure_all(struct bench *b, struct engine *e)
 {
-    uint64_t after = 0;
     struct measure_rates rates = { 0 };
+    struct measure_probe *probe;
     const struct measure_plan prompt = { .jobs = 1, .prompt = b->prompt, .answer = 2, .at_most_ms = 1 };
     enum err err = measure_engine(e, &prompt, &rates);
     b->prefill_millitokens_s = rates.prefill_millitokens_s;
     if (err == OK)
-        err = measure_read_rate(b->threads, &b->read_rate);
-    if (err == OK)
-        err = measure_batches(b, e);
-    if (err == OK)
-        err = measure_read_rate(b->threads, &after);
-    b->read_rate = after > b->read_rate ? after : b->read_rate;
+        err = measure_probe_open(b->threads, &probe);
+    if (err != OK)
+        return err;
+    for (uint32_t i = 0; i < b->n_batches && err == OK; i++)
+        err = measure_batch(b, i, e, probe);
+    measure_probe_close(probe);
     return err;
 }
 
@@ -219,22 +225,24 @@ static void print_text(const struct cli *c, const struct bench *b)
     printf("%s%s%s\n", cli_bold(c), b->file, cli_plain(c));
     printf("  backend %s, %u threads; first token %.2f s after the start, %.2f GB of memory for a file of %.2f GB\n", b->opened_backend,
            b->threads, b->first_token_s, (double)b->resident_bytes / 1e9, (double)b->file_bytes / 1e9);
-    printf("  this machine reads memory at %.1f GB/s; a step reads %.3f GB of weights\n\n", (double)b->read_rate / 1e9, (double)b->weight_bytes / 1e9);
+    printf("  a step reads %.3f GB of weights; the limit is how fast this machine reads memory, probed between the rounds\n\n",
+           (double)b->weight_bytes / 1e9);
     printf("  prefill, prompt of %-6u %10.1f tokens/s\n", b->prompt, (double)b->prefill_millitokens_s / 1e3);
     for (uint32_t i = 0; i < b->n_batches; i++)
-        printf("  decode, %3u at once      %10.1f tokens/s   %5.1f GB/s of weights, %3.0f %% of the limit\n", b->batches[i],
-               (double)b->decode_millitokens_s[i] / 1e3, weights_per_second(b, i) / 1e9, 100 * weights_per_second(b, i) / (double)b->read_rate);
+        printf("  decode, %3u at once      %10.1f tokens/s   %5.1f GB/s of weights, %3.0f %% of the limit (%.1f GB/s)\n", b->batches[i],
+               (double)b->decode_millitokens_s[i] / 1e3, weights_per_second(b, i) / 1e9, 100 * weights_per_second(b, i) / (double)b->read_rate[i],
+               (double)b->read_rate[i] / 1e9);
 }
 
 static void print_json(const struct bench *b)
 {
     json_t *decode = json_array();
     for (uint32_t i = 0; i < b->n_batches; i++)
-        json_array_append_new(decode, json_pack("{s:i, s:f, s:f}", "batch", (int)b->batches[i], "tokens_s", (double)b->decode_millitokens_s[i] / 1e3,
-                                                "share_of_limit", weights_per_second(b, i) / (double)b->read_rate));
-    cli_print_json(json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:f, s:f, s:i, s:f, s:o}", "file", b->file, "backend", b->opened_backend, "threads",
+        json_array_append_new(decode, json_pack("{s:i, s:f, s:I, s:f}", "batch", (int)b->batches[i], "tokens_s", (double)b->decode_millitokens_s[i] / 1e3,
+                                                "read_bytes_s", (json_int_t)b->read_rate[i], "share_of_limit", weights_per_second(b, i) / (double)b->read_rate[i]));
+    cli_print_json(json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:f, s:f, s:i, s:f, s:o}", "file", b->file, "backend", b->opened_backend, "threads",
                              (int)b->threads, "file_bytes", (json_int_t)b->file_bytes, "weight_bytes", (json_int_t)b->weight_bytes, "resident_bytes",
-                             (json_int_t)b->resident_bytes, "read_bytes_s", (json_int_t)b->read_rate, "load_s", b->load_s, "first_token_s",
+                             (json_int_t)b->resident_bytes, "load_s", b->load_s, "first_token_s",
                              b->first_token_s, "prompt", (int)b->prompt, "prefill_tokens_s", (double)b->prefill_millitokens_s / 1e3, "decode", decode));
 }
 
