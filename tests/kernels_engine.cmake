@@ -3,13 +3,12 @@ add_executable(conformance_main kernels/conformance_main.c)
 target_link_libraries(conformance_main PRIVATE tm_kernels tm_base tm_options)
 
 tm_test(NAME test_ops SOURCES kernels/test_ops.c LINK tm_kernels tm_base m)
-if(TM_HAVE_AVXVNNI)
-  # AVX-VNNI's products in the encoding of AVX-512, which more machines can run.
+if(TM_HAVE_AVXVNNI AND NOT TM_SANITIZE)
+  # AVX-VNNI's products in the encoding of AVX-512, which more machines can run; minutes to compile when instrumented.
   add_library(test_evexvnni STATIC ${CMAKE_SOURCE_DIR}/kernels/vnni_avx2.c)
   target_link_libraries(test_evexvnni PUBLIC tm_kernels)
   target_compile_definitions(test_evexvnni PRIVATE TM_VNNI_EVEX)
-  target_compile_options(test_evexvnni PRIVATE -mavx2 -mfma -mf16c -mavx512f -mavx512vl -mavx512vnni
-                         -fno-sanitize=all)
+  target_compile_options(test_evexvnni PRIVATE -mavx2 -mfma -mf16c -mavx512f -mavx512vl -mavx512vnni)
   target_link_libraries(test_ops PRIVATE test_evexvnni)
   target_compile_definitions(test_ops PRIVATE TM_VNNI_EVEX)
 endif()

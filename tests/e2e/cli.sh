@@ -116,6 +116,18 @@ failed 2 "there is no command" frobnicate
 failed 2 "no command"
 failed 3 "" -d "$scratch/nowhere" balance
 failed 4 "no such" -d "$one" receipt ffffffff
+# bench needs no node and no folder; what it prints is arithmetic over what it measured
+"$tally" -d "$scratch/nowhere" bench "$model" --prompt 64 --batch 1,4 --threads 2 --json >"$scratch/out" 2>&1 || fail "bench: $(cat "$scratch/out")"
+python3 - "$scratch/out" <<'END' || fail "bench measured nonsense: $(cat "$scratch/out")"
+import json, sys
+b = json.load(open(sys.argv[1]))
+assert [d["batch"] for d in b["decode"]] == [1, 4] and b["prefill_tokens_s"] > 0 and b["prompt"] == 64
+for d in b["decode"]:
+    share = d["tokens_s"] / d["batch"] * b["weight_bytes"] / d["read_bytes_s"]
+    assert d["tokens_s"] > 0 and abs(share - d["share_of_limit"]) < 1e-3 * share
+END
+says 2 "such as 1,8,32" "$tally" bench "$model" --batch 1,0
+says 4 "neither a file" "$tally" -d "$one" bench no-such-model
 "$tally" -d "$scratch/nowhere" doctor --json >"$scratch/out" 2>/dev/null
 expect "documents of a failing doctor" "$(json 'd["bad"] > 0' <"$scratch/out")" True
 
