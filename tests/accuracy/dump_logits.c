@@ -20,7 +20,7 @@
 
 enum { SLICE = 64, TOKENS_MAX = 1 << 20, THREADS = 2 };
 
-static void fail(const char *what, const char *why)
+static _Noreturn void fail(const char *what, const char *why)
 {
     fprintf(stderr, "dump_logits: %s: %s\n", what, why);
     exit(1);
