@@ -305,7 +305,7 @@ enum err ledger_bundle(struct ledger *l, const struct hash *terms, bool with_ope
                        struct bytes *out) MUST_CHECK;
 
 /* Reads everything and recomputes everything: invariants 1 to 8 and every signature of ours and theirs. For doctor, tests and
- * the simulator. OK, or ERR_CORRUPT with a sentence in out. */
+ * the simulator. OK, or ERR_CORRUPT with a sentence in out; where the store could not be read, its error and nothing about the book. */
 enum err ledger_check(struct ledger *l, char out_why[160]) MUST_CHECK;
 /* The part of it that verifies no signature and walks no receipt: jobs, channels, accounts, totals. */
 enum err ledger_check_sums(struct ledger *l, char out_why[160]) MUST_CHECK;

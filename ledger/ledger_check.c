@@ -291,8 +291,14 @@ static enum err check_sums(struct ledger *l, struct sums *s, char why[160])
     return e == OK ? check_totals(l, s, why) : e;
 }
 
-static enum err explain(enum err e, char why[160])
+/* After a call that failed every later one fails as well (store.h): what was concluded from then on, such as a receipt missing
+ * in an index, says nothing about the book. */
+static enum err explain(const struct ledger *l, enum err e, char why[160])
 {
+    if (l->store->failed != OK) {
+        e = l->store->failed;
+        why[0] = '\0';
+    }
     if (e != OK && why[0] == '\0')
         snprintf(why, 160, "the store could not be read: %s", err_text(e));
     return e;
@@ -326,7 +332,7 @@ enum err ledger_check(struct ledger *l, char out_why[160])
     enum err e = check_receipts(l, &s, out_why);
     if (e == OK)
         e = check_certs(l, out_why);
-    return explain(e == OK ? check_sums(l, &s, out_why) : e, out_why);
+    return explain(l, e == OK ? check_sums(l, &s, out_why) : e, out_why);
 }
 
 enum err ledger_check_sums(struct ledger *l, char out_why[160])
@@ -340,7 +346,7 @@ enum err ledger_check_sums(struct ledger *l, char out_why[160])
         s.t.running = t.running;
         e = check_sums(l, &s, out_why);
     }
-    return explain(e, out_why);
+    return explain(l, e, out_why);
 }
 
 enum err ledger_check_peer(struct ledger *l, const struct pubkey *peer, char out_why[160])
@@ -350,5 +356,5 @@ enum err ledger_check_peer(struct ledger *l, const struct pubkey *peer, char out
     enum err e = ledger_account(l, peer, &a);
     if (e == OK)
         e = check_channel(l, SIDE_PROVIDER, &a, out_why);
-    return explain(e == OK ? check_channel(l, SIDE_REQUESTER, &a, out_why) : e, out_why);
+    return explain(l, e == OK ? check_channel(l, SIDE_REQUESTER, &a, out_why) : e, out_why);
 }

@@ -22,11 +22,11 @@ struct undo {
 };
 struct store_mem {
     struct store store;                                    /* first: ops get this pointer */
+    struct store reader;
     struct table tables[STORE_TABLE_COUNT];
     struct undo *undo;
     size_t undo_count, undo_room;
     size_t bytes, bytes_max;
-    bool looked_at;
     uint64_t calls, commits, fail_at;
     enum err fail_with;
 };
@@ -98,8 +98,6 @@ static void remove_at(struct table *t, size_t at)
 /* Counts the call; the injected failure if it is its turn. It stays until abort through the sticky error. */
 static enum err fallible(struct store_mem *m)
 {
-    if (m->looked_at)
-        return OK;
     m->calls++;
     if (m->fail_at == 0 || m->calls != m->fail_at)
         return OK;
@@ -107,18 +105,33 @@ static enum err fallible(struct store_mem *m)
     return m->fail_with;
 }
 
+static enum err table_get(const struct table *t, struct bytes key, struct bytes *out)
+{
+    bool found;
+    size_t at = lower_bound(t, key, &found);
+    if (!found)
+        return ERR_NOT_FOUND;
+    *out = blob_view(t->entries[at].value);
+    return OK;
+}
+
+static enum err table_seek(const struct table *t, struct bytes key, bool backward, struct bytes *out_key, struct bytes *out_value)
+{
+    bool found;
+    size_t at = backward && key.len == 0 ? t->count : lower_bound(t, key, &found);
+    if (backward ? at == 0 : at == t->count)
+        return ERR_NOT_FOUND;
+    const struct entry *entry = &t->entries[backward ? at - 1 : at];
+    *out_key = blob_view(entry->key);
+    *out_value = blob_view(entry->value);
+    return OK;
+}
+
 static enum err mem_get(struct store *s, enum store_table table, struct bytes key, struct bytes *out)
 {
     struct store_mem *m = mem_of(s);
     enum err e = fallible(m);
-    if (e != OK)
-        return e;
-    bool found;
-    size_t at = lower_bound(&m->tables[table], key, &found);
-    if (!found)
-        return ERR_NOT_FOUND;
-    *out = blob_view(m->tables[table].entries[at].value);
-    return OK;
+    return e == OK ? table_get(&m->tables[table], key, out) : e;
 }
 
 static enum err mem_put(struct store *s, enum store_table table, struct bytes key, struct bytes value)
@@ -180,17 +193,7 @@ static enum err mem_seek(struct store *s, enum store_table table, struct bytes k
 {
     struct store_mem *m = mem_of(s);
     enum err e = fallible(m);
-    if (e != OK)
-        return e;
-    const struct table *t = &m->tables[table];
-    bool found;
-    size_t at = backward && key.len == 0 ? t->count : lower_bound(t, key, &found);
-    if (backward ? at == 0 : at == t->count)
-        return ERR_NOT_FOUND;
-    const struct entry *entry = &t->entries[backward ? at - 1 : at];
-    *out_key = blob_view(entry->key);
-    *out_value = blob_view(entry->value);
-    return OK;
+    return e == OK ? table_seek(&m->tables[table], key, backward, out_key, out_value) : e;
 }
 
 static void forget_undo(struct store_mem *m)
@@ -265,12 +268,35 @@ static const struct store_ops mem_ops = {
     .commit = mem_commit, .abort = mem_abort, .close = mem_close,
 };
 
+/* ---- the reader: store.c keeps put, del and commit from a store that is read-only ---- */
+
+static const struct store_mem *mem_of_reader(const struct store *s)
+{
+    return (const struct store_mem *)(const void *)((const char *)s - offsetof(struct store_mem, reader));
+}
+
+static enum err reader_get(struct store *s, enum store_table table, struct bytes key, struct bytes *out)
+{
+    return table_get(&mem_of_reader(s)->tables[table], key, out);
+}
+
+static enum err reader_seek(struct store *s, enum store_table table, struct bytes key, bool backward, struct bytes *out_key,
+                            struct bytes *out_value)
+{
+    return table_seek(&mem_of_reader(s)->tables[table], key, backward, out_key, out_value);
+}
+
+static void reader_nothing(struct store *s) { (void)s; }
+
+static const struct store_ops reader_ops = { .get = reader_get, .seek = reader_seek, .abort = reader_nothing, .close = reader_nothing };
+
 enum err store_mem_open(size_t bytes_max, struct store_mem **out)
 {
     struct store_mem *m = calloc(1, sizeof *m);
     if (!m)
         return ERR_MEMORY;
     m->store.ops = &mem_ops;
+    m->reader = (struct store){ .ops = &reader_ops, .read_only = true };
     m->bytes_max = bytes_max;
     *out = m;
     return OK;
@@ -290,7 +316,7 @@ void store_mem_fail_at(struct store_mem *m, uint64_t n, enum err e)
     m->fail_with = e;
 }
 
-void store_mem_look(struct store_mem *m, bool looking) { m->looked_at = looking; }
+struct store *store_mem_reader(struct store_mem *m) { return &m->reader; }
 
 uint64_t store_mem_calls(const struct store_mem *m) { return m->calls; }
 uint64_t store_mem_commits(const struct store_mem *m) { return m->commits; }

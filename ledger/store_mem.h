@@ -22,8 +22,9 @@ void store_mem_crash(struct store_mem *m);
 /* The n-th call from now (1 = the next) that can fail does, with `e`, and all calls until store_abort() or a crash too.
  * 0: never. */
 void store_mem_fail_at(struct store_mem *m, uint64_t n, enum err e);
-/* Between true and false a checker reads: its calls are not counted and none of them fails. */
-void store_mem_look(struct store_mem *m, bool looking);
+/* For whoever checks: the same entries, uncommitted ones included, read-only. Its calls are not counted, none of them meets an
+ * injected fault, and the error that sticks to the store itself is not seen here. Borrowed; lives as long as m. */
+struct store *store_mem_reader(struct store_mem *m);
 /* Calls that could have failed so far. */
 uint64_t store_mem_calls(const struct store_mem *m);
 uint64_t store_mem_commits(const struct store_mem *m);     /* commits that wrote something */

@@ -144,12 +144,44 @@ static void a_full_disk_refuses_whole_turns(void **state)
     party_fini(&p);
 }
 
+/* "Damaged" sends people to their backups: only what was read may be called so. */
+static void a_disk_that_cannot_be_read_is_not_a_damaged_book(void **state)
+{
+    (void)state;
+    struct party r, p;
+    party_init(&r, 1);
+    party_init(&p, 2);
+    assert_ok(party_open(&r));
+    assert_ok(party_open(&p));
+    assert_ok(whole_story(&r, &p, 1));
+    for (int side = 0; side < 2; side++) {
+        struct party *victim = side ? &p : &r;
+        uint64_t at = 0;
+        enum err e;
+        do {
+            char why[160];
+            store_mem_fail_at(victim->mem, ++at, ERR_IO);
+            uint64_t before = store_mem_calls(victim->mem);
+            e = ledger_check(&victim->ledger, why);
+            if (store_mem_calls(victim->mem) - before >= at && e != ERR_IO)
+                fail_msg("call %llu failed, and the book is blamed: %s: %s", (unsigned long long)at, err_name(e), why);
+            if (e)
+                assert_string_equal(why, "the store could not be read: input or output failed");
+            store_abort(victim->store);
+        } while (e);
+        assert_true(at > 20);
+    }
+    party_fini(&r);
+    party_fini(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requester_survives_each_failing_call),
         cmocka_unit_test(provider_survives_each_failing_call),
         cmocka_unit_test(a_full_disk_refuses_whole_turns),
+        cmocka_unit_test(a_disk_that_cannot_be_read_is_not_a_damaged_book),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -313,6 +313,29 @@ static void a_killed_reader_gives_its_slot_back(void **state)
     store_close(s);
 }
 
+static void a_checker_meets_no_fault_and_leaves_none(void **state)
+{
+    (void)state;
+    struct store_mem *mem;
+    struct bytes key = bytes_text("key"), found_key, value;
+    assert_ok(store_mem_open(0, &mem));
+    struct store *s = store_mem_store(mem), *reader = store_mem_reader(mem);
+    assert_ok(store_put(s, STORE_JOB, key, bytes_text("value")));
+    store_mem_fail_at(mem, 1, ERR_IO);                     /* meant for the ledger's next call, whoever reads before it */
+    uint64_t calls = store_mem_calls(mem);
+    assert_ok(store_get(reader, STORE_JOB, key, &value));  /* also what is not committed yet */
+    assert_true(bytes_equal(value, bytes_text("value")));
+    assert_int_equal(store_mem_calls(mem), calls);
+    assert_err(store_get(s, STORE_JOB, key, &value), ERR_IO);
+    assert_ok(store_seek(reader, STORE_JOB, bytes_text("k"), &found_key, &value));    /* nothing sticks to the reader */
+    assert_true(bytes_equal(found_key, key));
+    assert_err(store_get(reader, STORE_JOB, bytes_text("x"), &value), ERR_NOT_FOUND);
+    assert_err(store_put(reader, STORE_JOB, key, key), ERR_STATE);
+    assert_err(store_commit(s), ERR_IO);
+    assert_err(store_get(reader, STORE_JOB, key, &value), ERR_NOT_FOUND);
+    store_close(s);
+}
+
 int main(int argc, char **argv)
 {
     program = argv[0];
@@ -328,6 +351,7 @@ int main(int argc, char **argv)
         CASE(doctor_learns_version_mode_and_sizes),
         CASE(a_killed_reader_gives_its_slot_back),
         CASE(reading_between_turns_does_not_make_the_file_grow),
+        cmocka_unit_test(a_checker_meets_no_fault_and_leaves_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
