@@ -39,12 +39,10 @@ static float half_at(const uint8_t *p) { return exact_half_to_float((uint16_t)(p
 
 /* --- factors and integer scales ----------------------------------------------------------------------------------- */
 
-/* E8M0, halved for the doubled table: 2^(e - 128). The code 255 is NaN in its standard; 2^126 is what GGUF's readers
- * compute for it, and a number is safer than none. */
+/* E8M0, halved for the doubled table: 2^(e - 128). The code 255 is NaN in its standard, but GGUF's readers on the CPU (ggml
+ * and its Python package) make 2^127 of it like of any other; so do we, and need no special case. */
 static float e8m0_half(uint8_t e)
 {
-    if (e == 255)
-        e = 254;
     return float_from_bits(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
 }
 

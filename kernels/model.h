@@ -8,15 +8,15 @@
  * adjacent pairs, grouped-query attention, SiLU-gated feed-forward, no biases. Refused with a sentence: other
  * architectures, biases, fused q/k/v, experts, rope scaling other than none and linear, sliding windows shorter than
  * the context, key length unlike value length, per-layer head counts that differ, split files, and tensors of a type
- * that cannot be computed with (anything but F32, F16, Q8_0), each named.
+ * that cannot be computed with (tensor_type_is_computable), each named.
  *
  * Shapes, as { extents[0], extents[1] }, with q_dim = heads * head_dim and kv_dim = kv_heads * head_dim:
  *   token_embd, output  { dim, vocab }       attn_q  { dim, q_dim }      attn_k, attn_v  { dim, kv_dim }
  *   output_norm         { dim }     (F32)    attn_output  { q_dim, dim }
  *   attn_norm, ffn_norm { dim }     (F32)    ffn_gate, ffn_up  { dim, ffn_dim }     ffn_down  { ffn_dim, dim }
  *   rope_freqs          { rope_dims / 2 } (F32, optional: each pair's angle is divided by its value)
- * Matrices may each be F32, F16 or Q8_0. Row lengths: any for F32 and F16, a multiple of 32 for Q8_0 (GGUF's own
- * rule); none has to be a multiple of 256.
+ * Matrices may each have any computable type. Row lengths: whole blocks of the type (GGUF's own rule), so any for F32,
+ * F16 and BF16, a multiple of 32 or of 256 for the others.
  *
  * Owns:    the array of layers (heap). Tensor data is borrowed from the bytes behind the struct gguf, which must stay
  *          mapped; the struct gguf itself may be closed after model_open().

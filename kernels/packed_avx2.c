@@ -41,7 +41,7 @@ static void put_codes(const struct block_format *f, const uint8_t *code, uint8_t
 static void put_factors(const struct block_format *f, const uint8_t *stored, uint32_t lane, uint8_t *d, uint8_t *m)
 {
     if (f->type == TENSOR_MXFP4) {
-        d[lane] = stored[0] < 254 ? stored[0] : 254;
+        d[lane] = stored[0];
         return;
     }
     memcpy(d + lane * 2, stored + f->half_at, 2);

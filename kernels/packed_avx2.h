@@ -4,7 +4,7 @@
  * has up to 8 units of 32 columns. "Step" is what has one float factor: a unit, or with integer scales the block.
  *
  *   offset     bytes                 what
- *   0          steps * 16            d: 8 x fp16, one per row          (MXFP4: steps * 8, 8 x exponent, at most 254)
+ *   0          steps * 16            d: 8 x fp16, one per row          (MXFP4: steps * 8, 8 x exponent)
  *   m          steps * 16            m: 8 x fp16                       (types with mins)
  *   scales     units * 256 / run     of each unit: 8 rows x its one or two scales, int8   (types with integer scales)
  *   mins       units * 256 / run     likewise                          (types with both; Q2_K has them in the upper

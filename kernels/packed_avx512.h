@@ -130,11 +130,10 @@ ALWAYS_INLINE __m512 packed_halves(const uint8_t *p)
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
 }
 
-/* 2^(min(e, 254) - 128) of 16 rows; the two smallest are subnormal. */
+/* 2^(e - 128) of 16 rows; the two smallest are subnormal. */
 ALWAYS_INLINE __m512 packed_e8m0(const uint8_t *p)
 {
     __m512i e = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
-    e = _mm512_min_epi32(e, _mm512_set1_epi32(254));
     __mmask16 small = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
     __m512i bits = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
     return _mm512_castsi512_ps(_mm512_mask_sllv_epi32(bits, small, _mm512_set1_epi32(0x00200000), e));

@@ -53,7 +53,7 @@ static void put_block(const struct block_format *f, struct packed_shape s, const
     struct block b;
     block_read(f, stored, &b);
     if (s.has_exponent)
-        to[lane] = stored[0] < 254 ? stored[0] : 254;
+        to[lane] = stored[0];
     else
         memcpy(to + lane * 2, stored + f->half_at, 2);
     if (s.has_min) {

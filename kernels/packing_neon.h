@@ -4,7 +4,7 @@
  * product instruction takes four neighbouring columns of four rows and the same four activations for all of them. Of each
  * stored block a group has, one behind the other (lane = row % 8; missing rows are zero):
  *
- *   d        8 x fp16 (MXFP4: 8 x e, at most 254)
+ *   d        8 x fp16 (MXFP4: 8 x exponent)
  *   m        8 x fp16, its sign as in NV1 3.1                  types with mins
  *   scale    a run: 8 x int8                                   types with scales
  *   min      a run: 8 x uint8                                  types with both; Q2_K: the high nibble of scale instead

@@ -128,7 +128,7 @@ struct step_factors {
 template <enum cuda_type type> DEVICE struct step_factors load_step_factors(const uint8_t *slab, uint32_t j)
 {
     constexpr uint32_t bytes = type == CUDA_MXFP4 ? 16 : 32;
-    struct step_factors f;
+    struct step_factors f = {};                          /* types without mins never read m */
     load_row_factors<type>(f.d, slab + pack_scales_at(type) + j * bytes);
     if (pack_has_min(type))
         load_row_factors<type>(f.m, slab + pack_scales_at(type) + 128 + j * bytes);

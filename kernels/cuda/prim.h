@@ -47,10 +47,9 @@ DEVICE uint32_t greatest(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
 DEVICE float float_from_bf16(uint16_t x) { return float_from_bits((uint32_t)x << 16); }
 
-/* 2^(e - 128), the block scale of MXFP4; 255 means 254 (kernels/blocks.c). */
+/* 2^(e - 128), the block scale of MXFP4 (kernels/blocks.c). */
 DEVICE float float_from_e8m0_half(uint32_t e)
 {
-    e = e == 255 ? 254 : e;
     return float_from_bits(e < 2 ? 0x00200000u << e : (e - 1) << 23);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "tests/test.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,8 +115,22 @@ static void blocks_mean_what_others_read(void **state)
         assert_true(seen >> block_format_at(i)->type & 1);
 }
 
+/* NV1 3.1: no exponent is special, 255 neither (a NaN in the standard, 2^127 to GGUF's readers, which halve as we do). */
+static void every_exponent_of_mxfp4_is_a_power_of_two(void **state)
+{
+    (void)state;
+    const struct block_format *f = block_format(TENSOR_MXFP4);
+    for (int e = 0; e < 256; e++) {
+        uint8_t stored[17] = { (uint8_t)e };
+        struct block b;
+        block_read_scales(f, stored, &b);
+        assert_true(b.d == ldexpf(1.0f, e - 128));
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(blocks_mean_what_others_read) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(blocks_mean_what_others_read),
+                                        cmocka_unit_test(every_exponent_of_mxfp4_is_a_power_of_two) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

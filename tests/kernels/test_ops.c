@@ -177,7 +177,7 @@ static void check_products(const struct ops *ops, struct rng *r)
     }
 }
 
-/* All 256 exponents of MXFP4, of which the last means the one before it; activations so small that products stay finite. */
+/* All 256 exponents of MXFP4; activations so small that products stay finite. */
 static void check_exponents(const struct ops *ops, struct rng *r)
 {
     enum { EXPONENTS = 256, COLS = 256, ROWS = EXPONENTS * 32 / COLS, BLOCK_BYTES = 17 };
