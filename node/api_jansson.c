@@ -284,31 +284,75 @@ void api_request_fini(struct api_request *r)
 
 /* ---- errors ---- */
 
+struct kind { unsigned status; const char *type, *code; };
+
+/* Every error has a place here, so that one which nobody thought of does not reach a client as "internal error". What the client
+ * can mend is 4xx; what may be better in a second is 429 or 503, with Retry-After; 502 is a provider's fault, 500 this node's. */
+static struct kind kind_of(enum err e)
+{
+    static const char *const request = "invalid_request_error", *const missing = "not_found_error", *const rate = "rate_limit_error",
+                      *const server = "server_error";
+    switch (e) {
+    case ERR_ARG: return (struct kind){ 400, request, "invalid_value" };
+    case ERR_UNSUPPORTED: return (struct kind){ 400, request, "unsupported" };
+    case ERR_CONTEXT: return (struct kind){ 400, request, "context_length_exceeded" };
+    case ERR_TOO_LARGE: return (struct kind){ 413, request, "too_large" };
+
+    case ERR_NO_PROVIDER:
+    case ERR_NOT_FOUND: return (struct kind){ 404, missing, "model_not_found" };
+
+    case ERR_CREDIT: return (struct kind){ 429, rate, "credit_limit" };
+    case ERR_RATE:
+    case ERR_QUOTA: return (struct kind){ 429, rate, "rate_limit_exceeded" };
+
+    case ERR_PRICE:
+    case ERR_CONSTRAINT:
+    case ERR_STATE: return (struct kind){ 503, server, "no_eligible_provider" };    /* ERR_STATE: a frozen channel */
+    case ERR_CAPACITY:
+    case ERR_FULL: return (struct kind){ 503, server, "no_capacity" };
+    case ERR_TIMEOUT:
+    case ERR_EXPIRED: return (struct kind){ 503, server, "timeout" };
+    case ERR_PEER_GONE:
+    case ERR_CANCELLED: return (struct kind){ 503, server, "provider_lost" };
+    case ERR_UNAVAILABLE: return (struct kind){ 503, server, "unavailable" };
+
+    case ERR_ENCODING:
+    case ERR_FORMAT:
+    case ERR_VERSION:
+    case ERR_TYPE:
+    case ERR_OVERFLOW:
+    case ERR_SIGNATURE:
+    case ERR_KEY:
+    case ERR_POW:
+    case ERR_NETWORK:
+    case ERR_CERT:
+    case ERR_STALE:
+    case ERR_REPLAY:
+    case ERR_EQUIVOCATION:
+    case ERR_MISMATCH:
+    case ERR_CHAIN: return (struct kind){ 502, server, "bad_provider" };
+
+    case ERR_NUMERIC:
+    case ERR_DEVICE: return (struct kind){ 500, server, "engine_failed" };
+    case OK:
+    case ERR_EXISTS:
+    case ERR_PASSPHRASE:
+    case ERR_LOCKED:
+    case ERR_PERMISSION:
+    case ERR_IO:
+    case ERR_DISK_FULL:
+    case ERR_CORRUPT:
+    case ERR_MEMORY:
+    case ERR_CONFIG:
+    case ERR_COUNT: break;
+    }
+    return (struct kind){ 500, server, "internal_error" };
+}
+
 void api_fault_of(enum err e, const char *text, struct api_fault *out)
 {
-    static const struct { enum err err; unsigned status; const char *type, *code; } table[] = {
-        { ERR_NO_PROVIDER, 404, "not_found_error", "model_not_found" },
-        { ERR_NOT_FOUND, 404, "not_found_error", "model_not_found" },
-        { ERR_CONTEXT, 400, "invalid_request_error", "context_length_exceeded" },
-        { ERR_ARG, 400, "invalid_request_error", NULL },
-        { ERR_TOO_LARGE, 413, "invalid_request_error", "too_large" },
-        { ERR_UNSUPPORTED, 400, "invalid_request_error", "unsupported" },
-        { ERR_CREDIT, 429, "rate_limit_error", "credit_limit" },
-        { ERR_PRICE, 503, "server_error", "no_eligible_provider" },
-        { ERR_CONSTRAINT, 503, "server_error", "no_eligible_provider" },
-        { ERR_CAPACITY, 503, "server_error", "no_capacity" },
-        { ERR_FULL, 503, "server_error", "no_capacity" },
-        { ERR_TIMEOUT, 503, "server_error", "timeout" },
-        { ERR_EXPIRED, 503, "server_error", "timeout" },
-        { ERR_PEER_GONE, 503, "server_error", "provider_lost" },
-    };
-    *out = (struct api_fault){ .status = 500, .type = "server_error", .code = NULL };
-    for (size_t i = 0; i < ARRAY_COUNT(table); i++)
-        if (table[i].err == e) {
-            out->status = table[i].status;
-            out->type = table[i].type;
-            out->code = table[i].code;
-        }
+    struct kind k = kind_of(e);
+    *out = (struct api_fault){ .status = k.status, .type = k.type, .code = k.code };
     snprintf(out->message, sizeof out->message, "%s", text && text[0] ? text : err_text(e));
 }
 

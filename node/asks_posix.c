@@ -263,7 +263,7 @@ static void answer_query(struct node *n, const struct gateway_ask *a)
         return;
     }
     if (!body)
-        gateway_reply(n->gateway, a->client, 500, "text/plain", "out of memory\n");
+        gateway_failed(n->gateway, a->client, ERR_MEMORY, NULL);
     else
         gateway_reply(n->gateway, a->client, status, type, body);
     free(body);

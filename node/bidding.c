@@ -77,9 +77,10 @@ static void give_up(struct requester *r, struct ask *a)
     if (queue(r, a))
         return;
     if (d->reason == DECLINE_NONE) {
+        enum err e = a->failed_count ? ERR_PEER_GONE : a->asked_count ? ERR_TIMEOUT : ERR_NO_PROVIDER;    /* gone, silent, or unknown */
         snprintf(why, sizeof why, a->failed_count ? "every provider of model %s failed or is gone" : "no provider of model %s answered",
                  a->model_name[0] ? a->model_name : short_name(&a->model).text);
-        ask_fail(r, a, ERR_NO_PROVIDER, why);
+        ask_fail(r, a, e, why);
         return;
     }
     int len = snprintf(why, sizeof why, "no provider took it; node %s: %s", short_name(&a->why_not_by.h).text, decline_text(d->reason));

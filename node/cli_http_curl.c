@@ -135,6 +135,7 @@ static enum exit_code code_of(const char *code)
 {
     static const struct { const char *code; enum exit_code exit; } table[] = {
         { "model_not_found", EXIT_NOT_FOUND }, { "credit_limit", EXIT_DECLINED }, { "no_eligible_provider", EXIT_DECLINED }, { "no_capacity", EXIT_DECLINED },
+        { "rate_limit_exceeded", EXIT_DECLINED },
     };
     for (size_t i = 0; i < ARRAY_COUNT(table); i++)
         if (strcmp(code, table[i].code) == 0)

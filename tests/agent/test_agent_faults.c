@@ -203,7 +203,7 @@ static void nobody_left(void **state)
     world_kill(w, 1);
     world_wait(w, 1, 10000);
     assert_int_equal(world_client(w, 1)->state, CLIENT_FAILED);
-    assert_int_equal(world_client(w, 1)->error, ERR_NO_PROVIDER);
+    assert_int_equal(world_client(w, 1)->error, ERR_PEER_GONE);
     assert_prefix(w, 1, &q);
     world_free(w);
 }

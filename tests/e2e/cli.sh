@@ -140,7 +140,7 @@ if command -v curl >/dev/null; then
 else
     echo "cli: no curl here, the examples of docs/api.md were left out"
 fi
-codes=$(sed -nE 's/.*\{ ERR_[A-Z_]+, [45][0-9]+, "[a-z_]+", "([a-z_]+)" \}.*/\1/p; s/.*exchange_refuse\(e, [0-9]+, "[a-z_]+", "([a-z_]+)".*/\1/p; s/.*\.code = "([a-z_]+)".*/\1/p' \
+codes=$(sed -nE 's/.*\(struct kind\)\{ [45][0-9]+, [a-z]+, "([a-z_]+)" \}.*/\1/p; s/.*exchange_refuse\(e, [0-9]+, "[a-z_]+", "([a-z_]+)".*/\1/p; s/.*\.code = "([a-z_]+)".*/\1/p' \
     "$root"/node/{api_jansson,*_http}.c | sort -u)
 [ "$(wc -w <<<"$codes")" -gt 12 ] || fail "the codes of the endpoint are not found: $codes"
 for code in $codes; do grep -q "^| [45][0-9]* |.*\`$code\`" "$root/docs/api.md" || fail "docs/api.md does not list the code $code"; done

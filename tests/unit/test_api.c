@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "node/api_jansson.h"
+#include "node/offer.h"
 
 static enum err parse(const char *text, bool chat, struct api_request *r, struct api_fault *why) { return api_parse(bytes_text(text), chat, r, why); }
 
@@ -101,11 +102,59 @@ static void answers_have_openais_shape(void **state)
     free(text);
 }
 
+/* Every error there is, as a client sees it: nothing falls through to a bare 500. */
+static void every_error_has_its_status(void **state)
+{
+    static const struct { enum err err; unsigned status; const char *type, *code; } table[] = {
+        { ERR_RATE, 429, "rate_limit_error", "rate_limit_exceeded" }, { ERR_QUOTA, 429, "rate_limit_error", "rate_limit_exceeded" },
+        { ERR_CREDIT, 429, "rate_limit_error", "credit_limit" }, { ERR_UNAVAILABLE, 503, "server_error", "unavailable" },
+        { ERR_CANCELLED, 503, "server_error", "provider_lost" }, { ERR_PEER_GONE, 503, "server_error", "provider_lost" },
+        { ERR_STATE, 503, "server_error", "no_eligible_provider" }, { ERR_PRICE, 503, "server_error", "no_eligible_provider" },
+        { ERR_FULL, 503, "server_error", "no_capacity" }, { ERR_TIMEOUT, 503, "server_error", "timeout" },
+        { ERR_NO_PROVIDER, 404, "not_found_error", "model_not_found" }, { ERR_CONTEXT, 400, "invalid_request_error", "context_length_exceeded" },
+        { ERR_ARG, 400, "invalid_request_error", "invalid_value" }, { ERR_TOO_LARGE, 413, "invalid_request_error", "too_large" },
+        { ERR_MISMATCH, 502, "server_error", "bad_provider" }, { ERR_SIGNATURE, 502, "server_error", "bad_provider" },
+        { ERR_FORMAT, 502, "server_error", "bad_provider" }, { ERR_DEVICE, 500, "server_error", "engine_failed" },
+        { ERR_DISK_FULL, 500, "server_error", "internal_error" }, { ERR_MEMORY, 500, "server_error", "internal_error" },
+    };
+    struct api_fault f;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
+        api_fault_of(table[i].err, NULL, &f);
+        if (f.status != table[i].status || strcmp(f.type, table[i].type) != 0 || !f.code || strcmp(f.code, table[i].code) != 0)
+            fail_msg("%s: %u %s %s", err_name(table[i].err), f.status, f.type, f.code ? f.code : "null");
+    }
+    for (int e = 0; e < ERR_COUNT; e++) {
+        api_fault_of((enum err)e, NULL, &f);
+        char *text = api_error_json(&f);
+        json_t *j = json_loads(text, 0, NULL), *error = json_object_get(j, "error");
+        assert_true(f.status >= 400 && f.status < 600);
+        assert_string_equal(json_string_value(json_object_get(error, "message")), err_text((enum err)e));
+        assert_non_null(json_string_value(json_object_get(error, "type")));
+        assert_non_null(json_string_value(json_object_get(error, "code")));
+        assert_true(json_is_null(json_object_get(error, "param")));
+        json_decref(j);
+        free(text);
+    }
+}
+
+/* What a provider may answer is somebody's fault, but never an error inside this node. */
+static void no_refusal_of_a_provider_is_our_failure(void **state)
+{
+    (void)state;
+    for (int r = DECLINE_NONE + 1; r < DECLINE_COUNT; r++) {
+        struct api_fault f;
+        api_fault_of(decline_err((enum decline_reason)r), NULL, &f);
+        assert_true(f.status != 500);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_request_is_read), cmocka_unit_test(refusals_name_the_field), cmocka_unit_test(hostile_bodies_are_refused),
-        cmocka_unit_test(answers_have_openais_shape),
+        cmocka_unit_test(answers_have_openais_shape), cmocka_unit_test(every_error_has_its_status),
+        cmocka_unit_test(no_refusal_of_a_provider_is_our_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -410,6 +410,30 @@ static void wrong_addresses_and_methods_have_codes(void **state)
     gateway_close(g);
 }
 
+/* What the mesh says no to, as an OpenAI client reads it: the status it retries on, when, and the words. */
+static void a_refusal_of_the_mesh_has_status_shape_and_time(void **state)
+{
+    static const struct { enum err err; const char *status, *code; bool again; } table[] = {
+        { ERR_RATE, " 429 ", "\"code\":\"rate_limit_exceeded\"", true }, { ERR_CREDIT, " 429 ", "\"code\":\"credit_limit\"", true },
+        { ERR_UNAVAILABLE, " 503 ", "\"code\":\"unavailable\"", true }, { ERR_STATE, " 503 ", "\"code\":\"no_eligible_provider\"", true },
+        { ERR_MISMATCH, " 502 ", "\"code\":\"bad_provider\"", false }, { ERR_IO, " 500 ", "\"code\":\"internal_error\"", false },
+    };
+    struct gateway *g = open_gateway(NULL);
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(table); i++)
+        for (int streaming = 0; streaming < 2; streaming++) {  /* a stream that has not begun is a status as well */
+            int fd = dial(g, 0);
+            post(fd, "", streaming ? STREAM : WHOLE);
+            gateway_failed(g, submitted(g), table[i].err, "because");
+            char *text = read_all(fd);
+            if (!strstr(text, table[i].status) || !strstr(text, table[i].code) || !strstr(text, "{\"error\":{\"message\":\"because\",") ||
+                (strstr(text, "Retry-After: 1\r\n") != NULL) != table[i].again)
+                fail_msg("%s: %s", err_name(table[i].err), text);
+            free(text);
+        }
+    gateway_close(g);
+}
+
 /* ---- closing while clients keep coming ---- */
 
 static atomic_bool hammering;
@@ -462,6 +486,7 @@ int main(void)
         cmocka_unit_test(a_key_covers_all_but_health),
         cmocka_unit_test(another_nodes_client_is_turned_away),
         cmocka_unit_test(wrong_addresses_and_methods_have_codes),
+        cmocka_unit_test(a_refusal_of_the_mesh_has_status_shape_and_time),
         cmocka_unit_test(closing_under_fire_is_quiet),
     };
     return cmocka_run_group_tests(tests, open_entry, close_entry);
