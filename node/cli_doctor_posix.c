@@ -15,6 +15,7 @@
 #include "ledger/store_lmdb.h"
 #include "node/address_posix.h"
 #include "node/cli.h"
+#include "node/cli_wallet_jansson.h"
 #include "node/setup_posix.h"
 
 enum { PROBE_MS = 2000, YOUNG_MS = 5000 };                /* joining takes a moment */
@@ -91,6 +92,10 @@ static void check_ledger(struct doctor *d)
     }
     enum err e = ledger_check(&w.ledger, why);
     say(d, e == OK ? GOOD : BAD, "ledger", "%s", e == OK ? "every signature, sum and chain in it holds" : why);
+    uint64_t frozen = wallet_count_frozen(&w);
+    if (frozen)
+        say(d, WARNING, "channels", "%" PRIu64 " frozen: %s kept two books; `tally balance` names them, `tally balance NODE --json` has the proof", frozen,
+            frozen == 1 ? "a node" : "nodes");
     if (store_lmdb_info(w.store, &info) == OK)
         say(d, info.version_is_known_bad ? BAD : GOOD, "database", "%s, %" PRIu64 " of %" PRIu64 " MiB used%s", info.version, info.used_bytes >> 20,
             info.map_bytes >> 20, info.version_is_known_bad ? "; this version can lose data" : "");

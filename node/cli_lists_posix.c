@@ -122,21 +122,22 @@ int cmd_receipts(struct cli *c)
 
 /* ---- balance ---- */
 
-static json_t *account_json(const struct account *a)
+static json_t *account_json(struct wallet *w, const struct account *a)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "peer_id", id_json(&a->peer), "peer", key_json(&a->peer),
+    return json_pack("{s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "peer_id", id_json(&a->peer), "peer", key_json(&a->peer), "frozen", wallet_is_frozen(w, &a->peer),
         "earned_pico", amount_json(a->earned.v), "earned_settled_pico", amount_json(a->earned_settled.v), "earned_pending_pico", amount_json(a->earned_pending.v),
         "spent_pico", amount_json(a->spent.v), "spent_settled_pico", amount_json(a->spent_settled.v), "spent_pending_pico", amount_json(a->spent_pending.v));
 }
 
-static void print_account(struct cli *c, const struct account *a, bool is_first)
+static void print_account(struct cli *c, struct wallet *w, const struct account *a, bool is_first)
 {
     char in[AMOUNT_CHARS_MAX + 1], out[AMOUNT_CHARS_MAX + 1];
     if (is_first)
         printf("%s%-12s  %-16s %9s  %-16s %9s%s\n", cli_bold(c), "NODE", "OWES YOU", "RECEIPTS", "YOU OWE", "RECEIPTS", cli_plain(c));
     cli_format_credits(a->earned.v - a->earned_settled.v, in);
     cli_format_credits(a->spent.v - a->spent_settled.v, out);
-    printf("%s  %-16s %9" PRIu64 "  %-16s %9" PRIu64 "\n", node_name(&a->peer).shown, in, a->receipts_earned, out, a->receipts_spent);
+    printf("%s  %-16s %9" PRIu64 "  %-16s %9" PRIu64 "%s%s%s\n", node_name(&a->peer).shown, in, a->receipts_earned, out, a->receipts_spent,
+           cli_red(c), wallet_is_frozen(w, &a->peer) ? "  frozen" : "", cli_plain(c));
 }
 
 static int print_totals(struct cli *c, struct wallet *w, json_t *list)
@@ -165,10 +166,17 @@ static int balance_of_one(struct cli *c, struct wallet *w, const char *digits)
         return rc;
     if (ledger_account(&w->ledger, &peer, &a) != OK)
         return cli_fail(EXIT_FAILED, "the ledger could not be read");
-    if (c->json)
-        cli_print_json(account_json(&a));
-    else
-        print_account(c, &a, true);
+    bool frozen = wallet_is_frozen(w, &peer);
+    if (c->json) {
+        json_t *j = account_json(w, &a);
+        if (j && frozen)
+            json_object_set_new(j, "evidence", evidence_json(w, &peer));
+        cli_print_json(j);
+        return EXIT_FINE;
+    }
+    print_account(c, w, &a, true);
+    if (frozen)
+        evidence_print(c, w, &peer);
     return EXIT_FINE;
 }
 
@@ -181,9 +189,9 @@ static int balance_of_all(struct cli *c, struct wallet *w)
     memset(&cursor, 0, sizeof cursor);
     for (; ledger_account_next(&w->ledger, &cursor, &a) == OK; is_first = false)
         if (c->json)
-            json_array_append_new(list, account_json(&a));
+            json_array_append_new(list, account_json(w, &a));
         else
-            print_account(c, &a, is_first);
+            print_account(c, w, &a, is_first);
     int rc = print_totals(c, w, list);
     json_decref(list);
     return rc;

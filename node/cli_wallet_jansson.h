@@ -16,4 +16,11 @@ struct model_shown job_model(const struct job *job);
 json_t *receipt_json(const struct receipt_view *v, const struct job *job);     /* job may be NULL */
 json_t *job_json(const struct job *job);
 
+/* Frozen channels (PROTO 7.9): nothing is signed with such a node any more. */
+bool wallet_is_frozen(struct wallet *w, const struct pubkey *peer);
+uint64_t wallet_count_frozen(struct wallet *w);
+/* Each number under which two receipts stand: ours and the peer's, with bodies and signatures as far as they are known. */
+json_t *evidence_json(struct wallet *w, const struct pubkey *peer);
+void evidence_print(struct cli *c, struct wallet *w, const struct pubkey *peer);
+
 #endif

@@ -56,7 +56,9 @@ const struct command commands[] = {
       "exit code 0: verified; 5: something is wrong; 8: what is signed is verified, and could not be computed again\n"
       "--json: verified (false with exit code 5 only), reexecuted (with --reexecute), reason (why it was not), checks, reexecution\n"
       "examples: tally verify 3f2a91bc            tally verify job.tally --reexecute --model mine.gguf\n", cmd_verify },
-    { "balance", "[NODE]", "what is owed to you and by you, per node", "  NODE               only this one: the first digits of its node id or node key\n", cmd_balance },
+    { "balance", "[NODE]", "what is owed to you and by you, per node", "  NODE               only this one: the first digits of its node id or node key\n"
+      "A node is frozen if it showed another receipt under a number that has one; nothing is signed with it any more. `tally balance NODE`\n"
+      "names both receipts, with --json byte for byte.\n", cmd_balance },
     { "key", "[show|bootstrap|passwd|renew|certify]", "this node's public keys; what to hand to others",
       "  show               owner key, node key, node id (default)\n"
       "  bootstrap          the string others need to join through this node\n"

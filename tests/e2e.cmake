@@ -17,6 +17,10 @@ add_executable(broken_tallyd ${CMAKE_SOURCE_DIR}/node/tallyd_main.c e2e/broken_t
 target_link_libraries(broken_tallyd PRIVATE tm_shell)
 target_link_options(broken_tallyd PRIVATE -Wl,--wrap=engine_open)
 
+# A peer that keeps two books, for the wallet to show.
+add_executable(freeze_channel e2e/freeze_channel.c)
+target_link_libraries(freeze_channel PRIVATE tm_shell)
+
 foreach(script pidfile systemd operator openai_client failover cheats free_tokens crash testnets two_machines passphrase certificates wallet cli)
   tm_script(NAME e2e_${script} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/${script}.sh LABELS e2e)
 endforeach()

@@ -241,4 +241,19 @@ came() { seller receipt "${first:0:12}" 2>/dev/null | grep -q '^receipt  [0-9a-f
 until_true 20 came || fail "the receipt did not come"
 expect "the state on both sides" "$(seller receipt "$first" --json | json 'd["state"]') $(buyer receipt "$first" --json | json 'd["state"]')" "partial partial"
 says "what the other side noted" 0 "^peer     says: partial (the process was restarted)" buyer receipt "$first"
+# ---- a peer that kept two books is shown, with both receipts ----
+never_frozen=$(buyer balance --json | json '[p["frozen"] for p in d["peers"] if p["peer_id"] == "'"$two"'"][0]')
+expect "a channel without conflict" "$never_frozen" False
+kill_node node-01
+"$TALLY_BUILD/tests/freeze_channel" "$(state)/node-01" "$(state)/node-02" || fail "freeze_channel"
+says "balance with a frozen channel" 0 "^${two:0:12} .*  frozen$" buyer balance
+says "balance of a frozen node" 0 "^frozen: two receipts under one number" buyer balance "$two"
+also "its evidence" "^  receipt [0-9]*, we the requester: ours [0-9a-f]\{12\}, its [0-9a-f]\{12\}, with its signature"
+expect "the evidence in JSON" "$(buyer balance "$two" --json | json 'd["frozen"], [(e["ours"]["id"] != e["theirs"]["id"], len(e["ours"]["provider_signature"]), len(e["theirs"]["provider_signature"]), e["theirs"]["requester_signature"]) for e in d["evidence"]]')" "(True, [(True, 128, 128, None)])"
+restart node-01
+until_true 20 is_up node-01 || fail "node-01 did not come back"
+says "doctor with a frozen channel" 0 "channels *warning *1 frozen: a node kept two books" buyer doctor
+balance=$(buyer balance "$two" --json | json 'd["spent_pico"]')
+buyer run tally-tales "Hello." --max-tokens 4 >/dev/null || fail "with the others business goes on"
+expect "what is spent with a frozen node" "$(buyer balance "$two" --json | json 'd["spent_pico"]')" "$balance"
 echo "wallet: every mistake is named"
