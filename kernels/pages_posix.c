@@ -3,7 +3,9 @@
 #include "kernels/pages_posix.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum { LINE = 64, LARGE_PAGE = 2 << 20 };
 
@@ -20,4 +22,20 @@ void *pages_alloc(size_t bytes)
         (void)madvise(p, bytes / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE);
 #endif
     return p;
+}
+
+void pages_wipe(void *p, size_t bytes) { explicit_bzero(p, bytes); }
+
+void pages_give_back(void *p, size_t bytes)
+{
+#if defined(__linux__)      /* elsewhere MADV_DONTNEED may keep the content */
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)p, to = from + bytes;
+    uintptr_t begin = (from + page - 1) / page * page, end = to / page * page;
+    if (begin < end && madvise((void *)begin, end - begin, MADV_DONTNEED) == 0) {
+        pages_wipe(p, begin - from);
+        pages_wipe((void *)end, to - end);
+        return;
+    }
+#endif
+    pages_wipe(p, bytes);
 }

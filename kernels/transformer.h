@@ -45,7 +45,9 @@ struct transformer {
     struct kvcache kv;
     void *packed;                /* all weights as the backend wants them (packing.h) */
 
-    /* Activations, (rows_max, ...). */
+    /* Activations, (rows_max, ...), all in one block. */
+    void *activations;
+    size_t activation_bytes;
     float *x, *n, *q, *k, *v, *o, *gate, *up, *y, *rotation;
     struct both_acts n_acts, o_acts, gate_acts;
     _Atomic bool *bad;           /* this row met a NaN or an infinity (NV1 11) */
@@ -72,6 +74,9 @@ void transformer_fini(struct transformer *t);
 /* Bytes of heap that transformer_init() takes with these arguments, but for rounding. */
 uint64_t transformer_bytes(const struct model *model, const struct ops *ops, uint32_t rows_max, uint32_t slots,
                            uint32_t pages, uint32_t pages_per_slot);
+
+/* Nothing of the passes made so far stays in the activations; their memory goes back to the system until it is needed. */
+void transformer_wipe(struct transformer *t);
 
 /* One pass, 1 <= n <= rows_max; fills the cache and the inputs of the head for the wanted rows. */
 void transformer_forward(struct transformer *t, const struct row *rows, uint32_t n);

@@ -56,7 +56,7 @@ static void every_allocation_may_fail(void **state)
     calls = 0;
     assert_ok(open_and_start(&t));
     long count = calls;
-    assert_true(count > 30);
+    assert_true(count > 15);
     for (long i = 0; i < count; i++) {
         calls = 0;
         fail_at = i;
