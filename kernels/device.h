@@ -77,11 +77,13 @@ static inline void device_close(struct device *d)
 static inline const char *device_name(const struct device *d) { return d->ops->name(d); }
 /* ERR_DEVICE: what it computes is not NV1 (any more). A few milliseconds. */
 static inline MUST_CHECK enum err device_self_test(struct device *d) { return d->ops->self_test(d); }
-/* Gives the empty slot memory for `positions`. ERR_CAPACITY: too little is free; ERR_CONTEXT: over pages_per_slot. */
+/* Gives the slot memory for `positions`; what it remembers of those stays. ERR_CAPACITY: too little is free; ERR_CONTEXT: over
+ * pages_per_slot; then nothing has changed. */
 static inline MUST_CHECK enum err device_reserve(struct device *d, uint32_t slot, uint32_t positions)
 {
     return d->ops->reserve(d, slot, positions);
 }
+/* Takes the slot's memory back. On a CPU it is wiped first, with the last slot's everything that was computed too. */
 static inline void device_release(struct device *d, uint32_t slot) { d->ops->release(d, slot); }
 /* 1 <= n <= rows_max. ERR_DEVICE: the device is unusable from now on, and nothing of this pass counts. */
 static inline MUST_CHECK enum err device_forward(struct device *d, const struct row *rows, uint32_t n)

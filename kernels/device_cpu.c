@@ -5,6 +5,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/exact_math.h"
+#include "kernels/pages_posix.h"
 #include "kernels/pool_posix.h"
 #include "kernels/quant.h"
 #include "kernels/transformer.h"
@@ -19,6 +20,7 @@ struct cpu {
     uint32_t vocab;
     float *logits;                   /* (PICKS_AT_ONCE, vocab) */
     uint8_t *scratch;                /* (PICKS_AT_ONCE, sampler_scratch_bytes) */
+    uint32_t *written;               /* (slots): positions below hold something of the slot's sequence */
 };
 
 static struct cpu *cpu_of(struct device *d) { return (struct cpu *)(void *)d; }
@@ -27,6 +29,7 @@ static const struct cpu *cpu_of_const(const struct device *d) { return (const st
 static void cpu_close(struct device *d)
 {
     struct cpu *c = cpu_of(d);
+    free(c->written);
     free(c->scratch);
     free(c->logits);
     if (c->transformer.model)
@@ -39,18 +42,42 @@ static const char *cpu_name(const struct device *d) { return cpu_of_const(d)->tr
 
 static enum err cpu_self_test(struct device *d) { return backend_self_test(cpu_of(d)->transformer.ops); }
 
+static uint32_t chunks_of(uint32_t positions) { return positions / CHUNK + (positions % CHUNK != 0); }
+
 static enum err cpu_reserve(struct device *d, uint32_t slot, uint32_t positions)
 {
-    return kvpages_reserve(&cpu_of(d)->transformer.kv.pages, slot, positions);
+    struct cpu *c = cpu_of(d);
+    struct kvcache *kv = &c->transformer.kv;
+    if (chunks_of(positions) < chunks_of(c->written[slot])) {
+        kvcache_wipe(kv, slot, chunks_of(positions), chunks_of(c->written[slot]));
+        c->written[slot] = positions;
+    }
+    return kvpages_reserve(&kv->pages, slot, positions);
 }
 
-static void cpu_release(struct device *d, uint32_t slot) { kvpages_release(&cpu_of(d)->transformer.kv.pages, slot); }
+static void cpu_release(struct device *d, uint32_t slot)
+{
+    struct cpu *c = cpu_of(d);
+    struct kvcache *kv = &c->transformer.kv;
+    kvcache_wipe(kv, slot, 0, chunks_of(c->written[slot]));
+    c->written[slot] = 0;
+    kvpages_release(&kv->pages, slot);
+    if (kv->pages.free_count < kv->pages.count)
+        return;
+    transformer_wipe(&c->transformer);
+    pages_give_back(c->logits, (size_t)PICKS_AT_ONCE * c->vocab * sizeof *c->logits);
+    pages_give_back(c->scratch, PICKS_AT_ONCE * sampler_scratch_bytes(c->vocab));
+}
 
 static enum err cpu_forward(struct device *d, const struct row *rows, uint32_t n)
 {
     if (numerics_check_fpu() != OK)
         return ERR_DEVICE;
-    transformer_forward(&cpu_of(d)->transformer, rows, n);
+    struct cpu *c = cpu_of(d);
+    for (uint32_t i = 0; i < n; i++)
+        if (rows[i].position >= c->written[rows[i].slot])
+            c->written[rows[i].slot] = rows[i].position + 1;
+    transformer_forward(&c->transformer, rows, n);
     return OK;
 }
 
@@ -108,7 +135,7 @@ uint64_t device_cpu_reserves(const struct model *model, const struct ops *ops, c
 {
     uint64_t vocab = model->config.vocab;
     return transformer_bytes(model, ops, s->rows_max, s->slots, s->pages, s->pages_per_slot) + sizeof(struct cpu) +
-           PICKS_AT_ONCE * (vocab * sizeof(float) + sampler_scratch_bytes(model->config.vocab));
+           s->slots * sizeof(uint32_t) + PICKS_AT_ONCE * (vocab * sizeof(float) + sampler_scratch_bytes(model->config.vocab));
 }
 
 static enum err build(struct cpu *c, const struct model *model, const struct ops *ops, uint32_t threads,
@@ -125,8 +152,9 @@ static enum err build(struct cpu *c, const struct model *model, const struct ops
         return e;
     c->vocab = model->config.vocab;
     c->logits = calloc((size_t)PICKS_AT_ONCE * c->vocab, sizeof *c->logits);
-    c->scratch = malloc(PICKS_AT_ONCE * sampler_scratch_bytes(c->vocab));
-    return c->logits && c->scratch ? OK : fault_set(why, ERR_MEMORY, "not enough memory for the logits");
+    c->scratch = calloc(PICKS_AT_ONCE, sampler_scratch_bytes(c->vocab));
+    c->written = calloc(s->slots, sizeof *c->written);
+    return c->logits && c->scratch && c->written ? OK : fault_set(why, ERR_MEMORY, "not enough memory for the logits");
 }
 
 enum err device_cpu_open(const struct model *model, const struct ops *ops, uint32_t threads,

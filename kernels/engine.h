@@ -28,7 +28,8 @@ struct model;
 enum {
     ENGINE_SLOTS_MAX = 256,
     ENGINE_THREADS_MAX = 256,
-    ENGINE_STOP_IDS_MAX = 16
+    ENGINE_STOP_IDS_MAX = 16,
+    ENGINE_OWNER_BYTES = 32
 };
 
 /* Zero in any field takes the default in brackets. */
@@ -72,6 +73,10 @@ struct engine_job {
     uint32_t n_stop;                /* at most ENGINE_STOP_IDS_MAX */
     struct sampler_params params;
     bool want_head_bytes;
+    /* ENGINE_OWNER_BYTES, copied, or NULL: whose job it is, for instance his public key. When it is over, its past is kept for the
+     * next job of the same owner that begins with the same tokens, which then need not be read again. Nobody else can tell:
+     * how fast a prompt is read says something about the past of its own owner only. No bit of an answer changes. */
+    const uint8_t *owner;
 };
 
 /* Takes a slot and the pages for n + max_tokens, so that a started job never runs out of memory.
@@ -108,7 +113,13 @@ enum err engine_allow(struct engine *e, uint64_t id, uint32_t allowed) MUST_CHEC
 /* The job gives no further output; its slot is free at once. ERR_NOT_FOUND: no such active job. */
 enum err engine_cancel(struct engine *e, uint64_t id) MUST_CHECK;
 
-/* True while no job is active. */
+/* Nothing of the jobs that are over stays in memory: what was kept for their owners, the batch of the last step, and once
+ * no job is active all activations and logits. Without it the tokens and pages of a job without owner are wiped when it
+ * ends, those of others when their slot or pages are wanted; call it when nobody has come for a while. On a GPU, pages
+ * and activations are not wiped but overwritten by later jobs. */
+void engine_forget(struct engine *e);
+
+/* True while no job is active; what is kept for owners does not count. */
 bool engine_idle(const struct engine *e);
 /* True if engine_step() would do something: a job is active that is not paused. */
 bool engine_has_work(const struct engine *e);

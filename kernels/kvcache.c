@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "kernels/pages_posix.h"
+
 enum { TILES = CHUNK / TILE };
 
 static size_t head_block_bytes(uint32_t head_dim)
@@ -47,6 +49,12 @@ void kvcache_fini(struct kvcache *kv)
     kvpages_fini(&kv->pages);
     free(kv->allocation);
     *kv = (struct kvcache){ 0 };
+}
+
+void kvcache_wipe(const struct kvcache *kv, uint32_t slot, uint32_t first, uint32_t end)
+{
+    for (uint32_t chunk = first; chunk < end; chunk++)
+        pages_give_back(kv->base + kvpages_find(&kv->pages, slot, chunk) * kv->page_bytes, kv->page_bytes);
 }
 
 struct kv_chunk kvcache_chunk(const struct kvcache *kv, uint32_t slot, uint32_t chunk, uint32_t layer, uint32_t head)

@@ -6,9 +6,9 @@
  *   page          layers x kv_heads x head block
  *   head block    4 key tiles, 4 value tiles (layouts in ops.h), 256 key scales, 256 value scales (fp32)
  *
- * Invariant: padding bytes (dimensions from head_dim to
- * the tile's width) are zero for ever; everything else in a fresh page is left over from its last owner and is never
- * read before it is written, except as values that are multiplied by zero.
+ * Invariant: padding bytes (dimensions from head_dim to the tile's width) are zero for ever; positions behind the last one
+ * written hold zeros, or what its slot's owner wrote before, and are never read before they are written, except as values
+ * that are multiplied by zero.
  *
  * Owns:    all pages (heap).
  * Threads: reads and writes of different (slot, layer, head, position) may run side by side; pages may not change hands meanwhile.
@@ -42,6 +42,10 @@ void kvcache_fini(struct kvcache *kv);
 /* Bytes of heap that kvcache_init() takes with these arguments. */
 uint64_t kvcache_bytes(uint32_t layers, uint32_t kv_heads, uint32_t head_dim, uint32_t slots, uint32_t pages,
                        uint32_t pages_per_slot);
+
+/* Zeroes what the slot has in chunks [first, end), which it has reserved, and gives the memory back to the system until it is
+ * written again. */
+void kvcache_wipe(const struct kvcache *kv, uint32_t slot, uint32_t first, uint32_t end);
 
 struct kv_chunk kvcache_chunk(const struct kvcache *kv, uint32_t slot, uint32_t chunk, uint32_t layer, uint32_t head);
 

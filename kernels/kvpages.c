@@ -35,28 +35,34 @@ void kvpages_fini(struct kvpages *p)
     *p = (struct kvpages){ 0 };
 }
 
+/* The last pages of a slot that has more than `keep`. */
+static void give_back(struct kvpages *p, uint32_t slot, uint32_t keep)
+{
+    while (p->held[slot] > keep) {
+        uint32_t i = --p->held[slot];
+        ENSURE(p->free_count < p->count);
+        p->free[p->free_count++] = p->tables[(size_t)slot * p->per_slot + i];
+    }
+}
+
 enum err kvpages_reserve(struct kvpages *p, uint32_t slot, uint32_t positions)
 {
-    ENSURE(slot < p->slots && p->held[slot] == 0);
+    ENSURE(slot < p->slots);
     uint32_t need = positions / CHUNK + (positions % CHUNK != 0);
     if (need > p->per_slot)
         return ERR_CONTEXT;
-    if (need > p->free_count)
+    if (need > p->held[slot] && need - p->held[slot] > p->free_count)
         return ERR_CAPACITY;
-    for (uint32_t i = 0; i < need; i++)
-        p->tables[(size_t)slot * p->per_slot + i] = p->free[--p->free_count];
-    p->held[slot] = need;
+    give_back(p, slot, need);
+    while (p->held[slot] < need)
+        p->tables[(size_t)slot * p->per_slot + p->held[slot]++] = p->free[--p->free_count];
     return OK;
 }
 
 void kvpages_release(struct kvpages *p, uint32_t slot)
 {
     ENSURE(slot < p->slots);
-    while (p->held[slot] > 0) {
-        uint32_t i = --p->held[slot];
-        ENSURE(p->free_count < p->count);
-        p->free[p->free_count++] = p->tables[(size_t)slot * p->per_slot + i];
-    }
+    give_back(p, slot, 0);
 }
 
 uint32_t kvpages_find(const struct kvpages *p, uint32_t slot, uint32_t chunk)

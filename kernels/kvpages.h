@@ -27,7 +27,8 @@ void kvpages_fini(struct kvpages *p);
 /* Bytes of heap that kvpages_init() takes with these arguments. */
 uint64_t kvpages_bytes(uint32_t slots, uint32_t count, uint32_t per_slot);
 
-/* Gives the empty slot pages for `positions`. ERR_CAPACITY: too few are free; ERR_CONTEXT: over per_slot. */
+/* Gives the slot as many pages as `positions` need: those it has stay, from the first on; what is missing is added, what is
+ * over goes back. ERR_CAPACITY: too few are free; ERR_CONTEXT: over per_slot; then nothing has changed. */
 enum err kvpages_reserve(struct kvpages *p, uint32_t slot, uint32_t positions) MUST_CHECK;
 /* Returns the slot's pages. */
 void kvpages_release(struct kvpages *p, uint32_t slot);

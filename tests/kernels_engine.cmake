@@ -32,6 +32,9 @@ target_link_options(torture_engine PRIVATE -Wl,--wrap=malloc -Wl,--wrap=calloc -
 tm_test(NAME test_vectors SOURCES kernels/test_vectors.c LINK tm_test_gguf)
 tm_test(NAME test_forward SOURCES kernels/test_forward.c kernels/forward64.c LINK tm_test_gguf m)
 tm_test(NAME test_engine SOURCES kernels/test_engine.c LINK tm_test_gguf)
+tm_test(NAME test_prefix SOURCES kernels/test_prefix.c LINK tm_test_gguf)
+tm_test(NAME test_forgetting SOURCES kernels/test_forgetting.c LINK tm_test_gguf)
+target_link_options(test_forgetting PRIVATE -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=aligned_alloc -Wl,--wrap=free)
 
 # Not a test: tokens per second of a model file, or of a random one of the demo model's size.
 add_executable(bench_engine bench_engine.c)
