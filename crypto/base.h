@@ -62,7 +62,8 @@
     X(ERR_NUMERIC, "a NaN or infinity appeared in the forward pass")                                                   \
     X(ERR_DEVICE, "the compute device failed")                                                                         \
     X(ERR_CONFIG, "configuration is not valid")                                                                        \
-    X(ERR_UNAVAILABLE, "the service is not available")
+    X(ERR_UNAVAILABLE, "the service is not available")                                                                 \
+    X(ERR_PINNED, "the name is pinned to another model")
 
 enum err {
 #define X(name, text) name,

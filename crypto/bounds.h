@@ -98,6 +98,7 @@ enum {
     UNSIGNED_KEEP_MS = 24 * 60 * 60 * 1000,  /* what was delivered and never signed for counts as credit for so long: the most that
                                             * a requester, or all newcomers together, can take is their limit once a day */
     IDLE_KEEP_MS = 24 * 60 * 60 * 1000,    /* a job that came to nothing is shown for so long, then forgotten */
+    PINS_MAX = 1024,                       /* names of models that clients of this node have used */
     IDLE_JOBS_MAX = 4096,                  /* and so many of them: about 6 MiB, whoever makes them */
 };
 

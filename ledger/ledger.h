@@ -299,6 +299,20 @@ enum err ledger_openings_purge(struct ledger *l, struct wall now, uint32_t max, 
 enum err ledger_cert_keep(struct ledger *l, const struct cert *c) MUST_CHECK;
 enum err ledger_cert_find(struct ledger *l, const struct pubkey *node, struct cert *out) MUST_CHECK;   /* ERR_NOT_FOUND, ERR_CORRUPT */
 
+/* What a model's name means for this node: the model that it meant when it was first used. Names are not unique in the mesh; a pinned
+ * one goes on meaning the same, whoever advertises what. */
+struct pin {
+    char name[MODEL_LABEL_CHARS_MAX + 1];
+    struct hash model;
+    struct wall since;                                     /* our clock, display only */
+};
+/* OK also if that is what it means already. ERR_PINNED (another model), ERR_FULL (PINS_MAX), ERR_ARG (empty or too long). */
+enum err ledger_pin(struct ledger *l, const char *name, const struct hash *model, struct wall now) MUST_CHECK;
+enum err ledger_pin_find(struct ledger *l, const char *name, struct pin *out) MUST_CHECK;  /* ERR_NOT_FOUND, ERR_CORRUPT */
+/* In order of names, the first one behind p->name ("" at first). ERR_NOT_FOUND at the end. */
+enum err ledger_pin_next(struct ledger *l, struct pin *p) MUST_CHECK;
+enum err ledger_unpin(struct ledger *l, const char *name) MUST_CHECK;                      /* ERR_NOT_FOUND */
+
 /* Everything about one job as a bundle (bundle.h) that anyone can check offline, with the certificates kept for both keys.
  * with_opening adds what ledger_opening_get() gives, if it is still there. ERR_TOO_LARGE if cap is too small, ERR_NOT_FOUND. */
 enum err ledger_bundle(struct ledger *l, const struct hash *terms, bool with_opening, uint8_t *buf, size_t cap,

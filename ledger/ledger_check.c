@@ -325,6 +325,16 @@ static enum err check_certs(struct ledger *l, char why[160])
     }
 }
 
+static enum err check_pins(struct ledger *l, char why[160])
+{
+    struct pin p = { .name = "" };
+    uint64_t n = 0;
+    enum err e;
+    while ((e = ledger_pin_next(l, &p)) == OK)
+        n++;
+    return e == ERR_NOT_FOUND ? OK : e == ERR_CORRUPT ? blame(why, "pinned name that does not decode", n + 1) : e;
+}
+
 enum err ledger_check(struct ledger *l, char out_why[160])
 {
     struct sums s = { .t = { .receipts = 0 } };
@@ -332,6 +342,8 @@ enum err ledger_check(struct ledger *l, char out_why[160])
     enum err e = check_receipts(l, &s, out_why);
     if (e == OK)
         e = check_certs(l, out_why);
+    if (e == OK)
+        e = check_pins(l, out_why);
     return explain(l, e == OK ? check_sums(l, &s, out_why) : e, out_why);
 }
 

@@ -39,7 +39,8 @@
     X(STORE_CHANNEL_SEQ, "channel_seq")              /* role, peer, seq -> local number */                             \
     X(STORE_CERT, "cert")                            /* node key -> certificate last seen for it */                        \
     X(STORE_UNSIGNED, "unsigned")                    /* wall ms, terms hash -> cost of what was delivered */           \
-    X(STORE_JOB_IDLE, "job_idle")                    /* local number -> terms hash: provided, and came to nothing */
+    X(STORE_JOB_IDLE, "job_idle")                    /* local number -> terms hash: provided, and came to nothing */   \
+    X(STORE_PIN, "pin")                              /* name of a model -> the model it means here */
 
 enum store_table {
 #define X(name, text) name,

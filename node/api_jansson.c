@@ -301,6 +301,8 @@ static struct kind kind_of(enum err e)
     case ERR_NO_PROVIDER:
     case ERR_NOT_FOUND: return (struct kind){ 404, missing, "model_not_found" };
 
+    case ERR_PINNED: return (struct kind){ 404, missing, "model_changed" };
+
     case ERR_CREDIT: return (struct kind){ 429, rate, "credit_limit" };
     case ERR_RATE:
     case ERR_QUOTA: return (struct kind){ 429, rate, "rate_limit_exceeded" };

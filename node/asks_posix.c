@@ -13,42 +13,10 @@ void node_handle(struct node *n, const struct agent_event *e)
     node_take_effects(n);
 }
 
-/* "name", "name@idprefix" or an id: what an advert or entry must match. */
-static bool matches(const char *asked, const char *name, const struct hash *id)
-{
-    char hex[HASH_HEX_CHARS + 1];
-    hash_format(id, hex);
-    const char *at = strchr(asked, '@');
-    if (at)
-        return strlen(name) == (size_t)(at - asked) && strncmp(asked, name, (size_t)(at - asked)) == 0 &&
-               at[1] && strncmp(hex, at + 1, strlen(at + 1)) == 0;
-    return strcmp(asked, name) == 0 || strcmp(asked, hex) == 0;
-}
-
-/* Among models of that name the one most nodes serve; ties go to the smaller id, so every node means the same. */
-static bool find_advertised(struct node *n, const char *asked, struct hash *out)
-{
-    static struct advert a;                            /* large; the loop is one thread */
-    size_t cursor = 0;
-    uint32_t best = 0, count = 0;
-    struct hash current = { { 0 } };
-    while (overlay_advert_each(agent_overlay(n->agent), mono_now(), &cursor, &a)) {
-        if (!matches(asked, a.model_name, &a.model))
-            continue;
-        count = count && hash_equal(&current, &a.model) ? count + 1 : 1;
-        current = a.model;
-        if (count > best) {
-            best = count;
-            *out = current;
-        }
-    }
-    return best > 0;
-}
-
 static const struct catalog_entry *find_served(struct node *n, const char *asked)
 {
     for (uint32_t i = 0; i < n->model_count; i++)
-        if (n->models[i].ready && matches(asked, n->models[i].entry->name, &n->models[i].entry->id))
+        if (n->models[i].ready && node_name_matches(asked, n->models[i].entry->name, &n->models[i].entry->id))
             return n->models[i].entry;
     return NULL;
 }
@@ -60,56 +28,32 @@ static void want_header(struct node *n, const struct hash *model)
     node_handle(n, &e);
 }
 
+/* Another node's model: from now on the name means this one. */
+static void resolved(struct node *n, const struct node_waiting *w, const struct catalog_entry *entry)
+{
+    char why[NODE_WHY_CHARS];
+    enum err e = node_pin(n, w->name, &entry->id, why);
+    if (e == OK)
+        gateway_resolved(n->gateway, w->client, entry);
+    else
+        gateway_failed(n->gateway, w->client, e, why);
+}
+
 /* True if the client has its answer or its header is being fetched; false if the name means nothing yet. */
 static bool resolve(struct node *n, struct node_waiting *w)
 {
     const struct catalog_entry *entry = find_served(n, w->name);
-    if (!entry && find_advertised(n, w->name, &w->model)) {
-        w->has_model = true;
-        entry = catalog_find(n->catalog, &w->model);
+    if (entry) {
+        gateway_resolved(n->gateway, w->client, entry);
+        return true;
     }
-    if (!entry)
+    if (!node_find_offered(n, w->name, &w->model))
         return false;
-    gateway_resolved(n->gateway, w->client, entry);
-    return true;
-}
-
-/* ---- names that nobody offers ---- */
-
-enum { NAMES_SHOWN = 5, NAMES_CHARS = 120 };           /* with the name asked for they fit into an error's message */
-
-/* Some names of what is offered, with commas; how many models more there are. */
-static uint32_t list_names(struct node *n, char out[NAMES_CHARS + 1])
-{
-    static struct advert a;                            /* large; the loop is one thread */
-    char shown[NAMES_SHOWN][MODEL_NAME_CHARS_MAX + 1];
-    struct hash last = { { 0 } };
-    uint32_t count = 0, more = 0, i;
-    size_t len = 0;
-    out[0] = 0;
-    for (size_t cursor = 0; overlay_advert_each(agent_overlay(n->agent), mono_now(), &cursor, &a); last = a.model) {
-        for (i = 0; i < count && strcmp(shown[i], a.model_name) != 0; i++)
-            ;
-        if (i < count || hash_equal(&last, &a.model))
-            continue;
-        if (count == NAMES_SHOWN || len + strlen(a.model_name) + 2 > NAMES_CHARS) {
-            more++;
-            continue;
-        }
-        memcpy(shown[count], a.model_name, sizeof shown[count]);
-        len += (size_t)snprintf(out + len, NAMES_CHARS + 1 - len, "%s%s", count ? ", " : "", a.model_name);
-        count++;
-    }
-    return more;
-}
-
-void node_say_not_offered(struct node *n, const char *asked, char out[NODE_WHY_CHARS])
-{
-    char list[NAMES_CHARS + 1], rest[32] = "";
-    uint32_t more = list_names(n, list);
-    if (more)
-        snprintf(rest, sizeof rest, " and %u more", more);
-    snprintf(out, NODE_WHY_CHARS, "no node in reach offers \"%.64s\"; %s%s%s", asked, list[0] ? "offered: " : "nothing is offered", list, rest);
+    w->has_model = true;
+    entry = catalog_find(n->catalog, &w->model);
+    if (entry)
+        resolved(n, w, entry);
+    return entry != NULL;
 }
 
 /* Whether an unknown name may become known by waiting: the mesh is just being met, or our own model is not ready yet. */
@@ -118,7 +62,7 @@ static bool may_still_come(const struct node *n, const char *asked)
     if (!agent_joined(n->agent) || !mono_reached(mono_now(), mono_add_ms(n->started, NODE_YOUNG_MS)))
         return true;
     for (uint32_t i = 0; i < n->model_count; i++)
-        if (!n->models[i].ready && !n->models[i].failed[0] && matches(asked, n->models[i].entry->name, &n->models[i].entry->id))
+        if (!n->models[i].ready && !n->models[i].failed[0] && node_name_matches(asked, n->models[i].entry->name, &n->models[i].entry->id))
             return true;
     return false;
 }
@@ -126,8 +70,8 @@ static bool may_still_come(const struct node *n, const char *asked)
 static void refuse_name(struct node *n, const struct node_waiting *w)
 {
     char why[NODE_WHY_CHARS];
-    node_say_not_offered(n, w->name, why);
-    gateway_failed(n->gateway, w->client, ERR_NO_PROVIDER, why);
+    enum err e = node_say_not_offered(n, w->name, why);
+    gateway_failed(n->gateway, w->client, e, why);
 }
 
 static void ask_model(struct node *n, const struct gateway_ask *a)
@@ -183,7 +127,7 @@ void node_directory_ready(struct node *n)
     struct hash model;
     for (uint32_t i = 0; i < n->waiting_count;) {
         const char *name = n->waiting[i].name;
-        if (n->waiting[i].has_model || find_served(n, name) || find_advertised(n, name, &model) || may_still_come(n, name)) {
+        if (n->waiting[i].has_model || find_served(n, name) || node_find_offered(n, name, &model) || may_still_come(n, name)) {
             i++;                                       /* the next tick sees to it */
             continue;
         }
@@ -205,7 +149,7 @@ void node_header_ready(struct node *n, const struct agent_effect *e)
             continue;
         }
         if (err == OK)
-            gateway_resolved(n->gateway, n->waiting[i].client, entry);
+            resolved(n, &n->waiting[i], entry);
         else
             gateway_failed(n->gateway, n->waiting[i].client, err, why.text);
         drop_waiting(n, i);
@@ -253,6 +197,12 @@ static void answer_query(struct node *n, const struct gateway_ask *a)
         break;
     case QUERY_OPENAI_MODELS:
         body = node_openai_models_json(n, a->model, &status);
+        break;
+    case QUERY_PINS:
+        body = node_pins_json(n);
+        break;
+    case QUERY_UNPIN:
+        body = node_unpin_json(n, a->model, &status);
         break;
     case QUERY_METRICS:
         type = "text/plain; version=0.0.4";

@@ -95,6 +95,7 @@ int cmd_status(struct cli *c);
 int cmd_peers(struct cli *c);
 int cmd_models(struct cli *c);
 int cmd_offers(struct cli *c);
+int cmd_pins(struct cli *c);
 int cmd_run(struct cli *c);
 int cmd_receipts(struct cli *c);
 int cmd_receipt(struct cli *c);
@@ -111,5 +112,7 @@ const char *cli_api(struct cli *c);
 bool cli_is_stopped(const struct cli *c);
 /* GETs a document; EXIT_FINE and *out, or what cli_fail() gave. */
 int cli_get_json(struct cli *c, const char *path, json_t **out);
+/* The same with another method; NULL: GET. */
+int cli_json(struct cli *c, const char *method, const char *path, json_t **out);
 
 #endif

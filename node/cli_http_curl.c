@@ -134,7 +134,7 @@ int cli_no_answer(struct cli *c, CURLcode rc)
 static enum exit_code code_of(const char *code)
 {
     static const struct { const char *code; enum exit_code exit; } table[] = {
-        { "model_not_found", EXIT_NOT_FOUND }, { "credit_limit", EXIT_DECLINED }, { "no_eligible_provider", EXIT_DECLINED }, { "no_capacity", EXIT_DECLINED },
+        { "model_not_found", EXIT_NOT_FOUND }, { "model_changed", EXIT_NOT_FOUND }, { "not_pinned", EXIT_NOT_FOUND }, { "credit_limit", EXIT_DECLINED }, { "no_eligible_provider", EXIT_DECLINED }, { "no_capacity", EXIT_DECLINED },
         { "rate_limit_exceeded", EXIT_DECLINED },
     };
     for (size_t i = 0; i < ARRAY_COUNT(table); i++)
@@ -156,7 +156,9 @@ int cli_refused(struct cli *c, long status, const json_t *error)
     return cli_fail(code_of(code), "%s%s%s%s", message, code[0] ? " (" : "", code, code[0] ? ")" : "");
 }
 
-int cli_get_json(struct cli *c, const char *path, json_t **out)
+int cli_get_json(struct cli *c, const char *path, json_t **out) { return cli_json(c, NULL, path, out); }
+
+int cli_json(struct cli *c, const char *method, const char *path, json_t **out)
 {
     struct curl_slist *headers = NULL;
     struct text t = { 0 };
@@ -171,6 +173,8 @@ int cli_get_json(struct cli *c, const char *path, json_t **out)
     curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, text_collect);
     curl_easy_setopt(h, CURLOPT_WRITEDATA, &t);
     curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, 10000L);
+    if (method)
+        curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, method);
     CURLcode rc = curl_easy_perform(h);
     curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_cleanup(h);

@@ -115,3 +115,65 @@ int cmd_offers(struct cli *c)
     json_decref(j);
     return EXIT_FINE;
 }
+
+/* ---- pins ---- */
+
+static void list_pins(struct cli *c, const json_t *pins)
+{
+    const json_t *p;
+    size_t i;
+    char when[24];
+    json_array_foreach(pins, i, p) {
+        if (i == 0)
+            printf("%s%-24s  %-12s  %s%s\n", cli_bold(c), "NAME", "MODEL", "SINCE", cli_plain(c));
+        cli_format_time((struct wall){ json_number_of(p, "since_ms") }, when);
+        printf("%-24s  %.12s  %s\n", json_text_of(p, "name"), json_text_of(p, "model_id"), when);
+    }
+    if (json_array_size(pins) == 0)
+        puts("no name is pinned: none has been used yet");
+}
+
+static int forget_pin(struct cli *c, const char *name)
+{
+    json_t *j;
+    char *escaped = curl_easy_escape(NULL, name, 0), path[512];
+    if (!escaped)
+        return cli_fail(EXIT_FAILED, "out of memory");
+    int len = snprintf(path, sizeof path, "/tally/v1/pins/%s", escaped);
+    curl_free(escaped);
+    if (len < 0 || (size_t)len >= sizeof path)
+        return cli_fail(EXIT_NOT_FOUND, "no such name is pinned");
+    int rc = cli_json(c, "DELETE", path, &j);
+    if (rc != EXIT_FINE)
+        return rc;
+    if (c->json) {
+        cli_print_json(j);
+        return EXIT_FINE;
+    }
+    printf("forgotten: \"%s\" meant model %.12s\n", json_text_of(j, "forgotten"), json_text_of(j, "model_id"));
+    json_decref(j);
+    return EXIT_FINE;
+}
+
+int cmd_pins(struct cli *c)
+{
+    const char *name = NULL;
+    json_t *j;
+    for (int i = 1; i < c->argc; i++) {
+        name = cli_option(c, &i, "--forget");
+        if (!name || !name[0])
+            return cli_fail(EXIT_USAGE, "what is \"%.80s\"? tally pins [--forget NAME]", c->argv[i]);
+    }
+    if (name)
+        return forget_pin(c, name);
+    int rc = cli_get_json(c, "/tally/v1/pins", &j);
+    if (rc != EXIT_FINE)
+        return rc;
+    if (c->json) {
+        cli_print_json(j);
+        return EXIT_FINE;
+    }
+    list_pins(c, json_object_get(j, "pins"));
+    json_decref(j);
+    return EXIT_FINE;
+}

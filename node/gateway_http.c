@@ -161,9 +161,12 @@ static enum MHD_Result begin_query(struct exchange *e, enum gateway_query q, con
     return queued ? MHD_YES : exchange_refuse(e, 503, "server_error", "no_capacity", "too many requests are waiting");
 }
 
+#define PINS_URL "/tally/v1/pins/"
+
 static const struct { const char *path; enum gateway_query query; bool open; } queries[] = {
     { "/tally/v1/status", QUERY_STATUS, false }, { "/tally/v1/peers", QUERY_PEERS, false }, { "/tally/v1/models", QUERY_MODELS, false },
     { "/tally/v1/offers", QUERY_OFFERS, false }, { "/v1/models", QUERY_OPENAI_MODELS, false },
+    { "/tally/v1/pins", QUERY_PINS, false },
     { "/metrics", QUERY_METRICS, false }, { "/readyz", QUERY_READY, true },
 };
 
@@ -191,6 +194,9 @@ static enum MHD_Result route(struct exchange *e, const char *method, const char 
             return get ? begin_query(e, queries[i].query, "") : exchange_refuse(e, 405, "invalid_request_error", "method", "GET is wanted here");
     if (get && strncmp(url, "/v1/models/", 11) == 0)
         return begin_query(e, QUERY_OPENAI_MODELS, url + 11);
+    if (strncmp(url, PINS_URL, sizeof PINS_URL - 1) == 0)
+        return strcmp(method, "DELETE") == 0 ? begin_query(e, QUERY_UNPIN, url + sizeof PINS_URL - 1)
+                                             : exchange_refuse(e, 405, "invalid_request_error", "method", "DELETE is wanted here");
     bool chat = strcmp(url, "/v1/chat/completions") == 0;
     if (!chat && strcmp(url, "/v1/completions") != 0)
         return exchange_refuse(e, 404, "not_found_error", "unknown_url", "there is no such address here");

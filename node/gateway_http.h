@@ -33,14 +33,16 @@ struct gateway_options {
     void *wake_ctx;
 };
 
-enum gateway_query { QUERY_STATUS, QUERY_PEERS, QUERY_MODELS, QUERY_OFFERS, QUERY_OPENAI_MODELS, QUERY_METRICS, QUERY_READY };
+enum gateway_query { QUERY_STATUS, QUERY_PEERS, QUERY_MODELS, QUERY_OFFERS, QUERY_OPENAI_MODELS, QUERY_METRICS, QUERY_READY,
+                     QUERY_PINS, QUERY_UNPIN };
 
 enum gateway_ask_kind { ASK_MODEL, ASK_SUBMIT, ASK_CANCEL, ASK_QUERY };
 
 struct gateway_ask {
     enum gateway_ask_kind kind;
     struct client_id client;
-    char model[2 * HASH_BYTES + MODEL_NAME_CHARS_MAX + 2];  /* ASK_MODEL: name, id in hex, or name@idprefix; QUERY_OPENAI_MODELS: "" = all */
+    char model[2 * HASH_BYTES + MODEL_NAME_CHARS_MAX + 2];  /* ASK_MODEL: name, id in hex, or name@idprefix; QUERY_OPENAI_MODELS: "" = all;
+                                                            * QUERY_UNPIN: name */
     struct request request;                            /* ASK_SUBMIT: prompt and stop_ids point into `owned` */
     bool satisfied;                                    /* ASK_CANCEL */
     enum gateway_query query;                          /* ASK_QUERY */

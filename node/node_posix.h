@@ -109,9 +109,21 @@ void node_ask(struct node *n, struct gateway_ask *a);
 void node_header_ready(struct node *n, const struct agent_effect *e);
 void node_header_failed(struct node *n, const struct agent_effect *e);
 void node_directory_ready(struct node *n);                 /* names that the mesh does not know are refused */
-/* "no node in reach offers ..., offered: ...", for people: names some of what is offered. */
-void node_say_not_offered(struct node *n, const char *asked, char out[NODE_WHY_CHARS]);
 void node_waiting_tick(struct node *n);                    /* names that were not known yet; time-outs */
+
+/* ---- names_posix.c ---- */
+/* "name", "name@idprefix" or an id: does it fit this advert or entry? */
+bool node_name_matches(const char *asked, const char *name, const struct hash *id);
+/* The model that is meant, if somebody offers it. */
+bool node_find_offered(struct node *n, const char *asked, struct hash *out);
+/* A name was used for the first time, or again: it means this model from now on. Sentence in why if not OK. */
+enum err node_pin(struct node *n, const char *asked, const struct hash *model, char why[NODE_WHY_CHARS]) MUST_CHECK;
+/* For people: "no node in reach offers ..., offered: ...", which names some of what is offered (ERR_NO_PROVIDER); or that the name means
+ * another model here than is offered under it (ERR_PINNED). */
+enum err node_say_not_offered(struct node *n, const char *asked, char out[NODE_WHY_CHARS]);
+/* Answers to queries, as below. */
+char *node_pins_json(struct node *n);
+char *node_unpin_json(struct node *n, const char *asked, unsigned *status);
 
 /* ---- status_jansson.c: answers to queries, heap text, free() it ---- */
 char *node_status_json(struct node *n);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/api_jansson.h"
 #include "node/node_posix.h"
 #include "node/values_jansson.h"
 
@@ -142,12 +143,11 @@ char *node_openai_models_json(struct node *n, const char *name, unsigned *status
 {
     static struct advert a;
     json_t *list = json_array(), *last = NULL;
-    struct hash last_id = { { 0 } };
+    struct hash last_id = { { 0 } }, wanted;
     size_t cursor = 0;
-    while (overlay_advert_each(agent_overlay(n->agent), mono_now(), &cursor, &a)) {
-        char hex[HASH_HEX_CHARS + 1];
-        hash_format(&a.model, hex);
-        if (name[0] && strcmp(name, a.model_name) != 0 && strcmp(name, hex) != 0)
+    bool none = name[0] && !node_find_offered(n, name, &wanted);
+    while (!none && overlay_advert_each(agent_overlay(n->agent), mono_now(), &cursor, &a)) {
+        if (name[0] && !hash_equal(&wanted, &a.model))
             continue;
         if (last && hash_equal(&last_id, &a.model)) {  /* adverts come in order of model id */
             json_object_set_new(last, "providers", json_integer(json_integer_value(json_object_get(last, "providers")) + 1));
@@ -164,10 +164,9 @@ char *node_openai_models_json(struct node *n, const char *name, unsigned *status
     if (one)
         return finish_json(one);
     char why[NODE_WHY_CHARS];
-    *status = 404;
-    node_say_not_offered(n, name, why);
-    json_t *message = json_string(why);                /* the name is the client's, cut at any byte */
-    return finish_json(json_pack("{s:{s:o, s:s, s:s, s:s}}", "error", "message",
-                                 message ? message : json_string("no node in reach offers this model"), "type",
-                                 "not_found_error", "param", "model", "code", "model_not_found"));
+    struct api_fault f;
+    api_fault_of(node_say_not_offered(n, name, why), why, &f);
+    *status = f.status;
+    snprintf(f.param, sizeof f.param, "model");
+    return api_error_json(&f);
 }

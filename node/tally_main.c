@@ -25,6 +25,10 @@ const struct command commands[] = {
     { "models", "", "what the mesh offers: model, provider, measured speed, price",
       "Prices are credits per million tokens. Speeds are tokens per second, measured when the provider started.\n", cmd_models },
     { "offers", "", "work offers heard lately, and what became of them", "", cmd_offers },
+    { "pins", "[--forget NAME]", "which model each name means here, since it was first used",
+      "  --forget NAME      the next use of the name pins it anew, to what most nodes then offer under it\n"
+      "Names are not unique in the mesh. A pinned one goes on meaning the same model; if nobody offers that one any more, a request says so.\n"
+      "NAME@ID and a model id say themselves what they mean, and pin nothing.\n", cmd_pins },
     { "run", "MODEL QUESTION", "ask, and watch the answer arrive",
       "  --system TEXT      system message\n"
       "  --max-tokens N     1 to 65536 (default: 512)\n"

@@ -3,7 +3,7 @@ add_library(ledger_rig STATIC ledger_rig.c)
 target_link_libraries(ledger_rig PUBLIC tm_ledger)
 
 foreach(name amount terms claim receipt bundle ledger_vectors
-        ledger ledger_credit ledger_unsigned ledger_channel ledger_secret ledger_torture ledger_parties)
+        ledger ledger_credit ledger_unsigned ledger_channel ledger_secret ledger_pin ledger_torture ledger_parties)
   tm_test(NAME test_${name} SOURCES unit/test_${name}.c LINK ledger_rig)
 endforeach()
 foreach(decoder terms claim receipt note bundle)
