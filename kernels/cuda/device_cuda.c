@@ -116,6 +116,7 @@ static uint32_t log2_above(uint32_t x)
     return k;
 }
 
+/* OK with *out NULL: the device has no memory left for a graph, and is well. */
 static enum err capture(struct gpu *g, const struct pass_shape *s, cudaGraphExec_t *out)
 {
     cudaGraph_t graph = NULL;
@@ -124,15 +125,19 @@ static enum err capture(struct gpu *g, const struct pass_shape *s, cudaGraphExec
     enum err e = pass_enqueue(&g->pass, s, g->stream);
     if (cudaStreamEndCapture(g->stream, &graph) != cudaSuccess || !graph)
         return ERR_DEVICE;
-    if (e == OK && cudaGraphInstantiate(out, graph, 0) != cudaSuccess) {
-        *out = NULL;
-        e = ERR_DEVICE;
-    }
+    cudaError_t made = e == OK ? cudaGraphInstantiate(out, graph, 0) : cudaSuccess;
     (void)cudaGraphDestroy(graph);
-    return e;
+    if (made == cudaSuccess)
+        return e;
+    *out = NULL;
+    if (made != cudaErrorMemoryAllocation)
+        return ERR_DEVICE;
+    (void)cudaGetLastError();                              /* the next launch shall not be blamed */
+    return OK;
 }
 
-/* A few rows, all wanted: as a graph whose grids have room for the next power of two of chunks. */
+/* A few rows, all wanted: as a graph whose grids have room for the next power of two of chunks. Without memory for a
+ * graph the launches go one by one: slower, the same bits. */
 static enum err play(struct gpu *g, struct pass_shape s)
 {
     uint32_t k = log2_above(s.chunks);
@@ -141,6 +146,8 @@ static enum err play(struct gpu *g, struct pass_shape s)
     cudaGraphExec_t *graph = &g->graphs[s.n - 1][k];
     if (!*graph && capture(g, &s, graph) != OK)
         return ERR_DEVICE;
+    if (!*graph)
+        return pass_enqueue(&g->pass, &s, g->stream);
     return cudaGraphLaunch(*graph, g->stream) == cudaSuccess ? OK : ERR_DEVICE;
 }
 
@@ -167,7 +174,8 @@ static enum err forward(struct gpu *g, const struct row *rows, uint32_t n)
 static enum err gpu_forward(struct device *d, const struct row *rows, uint32_t n)
 {
     struct gpu *g = gpu_of(d);
-    ENSURE(n > 0 && n <= g->pass.shape.rows_max);
+    ENSURE(n > 0);
+    ENSURE(n <= g->pass.shape.rows_max);
     enum err e = enter(g);
     return e == OK ? settle(g, forward(g, rows, n)) : e;
 }

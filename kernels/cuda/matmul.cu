@@ -328,6 +328,7 @@ template <enum cuda_type type, bool wide> static void launch_shape(const struct 
     constexpr uint32_t tile_rows = tile::groups * PACK_ROWS, stage_bytes = sizeof(struct stage<type, wide>);
     uint32_t fit = (uint32_t)(shared_bytes_most() / stage_bytes), stages = fit < STAGES_MAX ? fit : STAGES_MAX;
     static_assert(stage_bytes % 16 == 0, "each stage is aligned to 16 bytes");
+    static_assert(stage_bytes <= 48 * 1024, "one stage fits wherever CUDA runs");
     uint32_t across = (p->rows + tile_rows - 1) / tile_rows, down = (p->tokens + tile::tokens - 1) / tile::tokens;
     LAUNCH((many_tokens<type, wide>), across, down, tile::threads, (size_t)stages * stage_bytes, stream, *p, stages);
 }

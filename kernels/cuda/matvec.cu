@@ -69,8 +69,8 @@ DEVICE struct pair_words load_pair(const uint8_t *group, uint32_t pair, uint32_t
     return w;
 }
 
-/* Where this lane finds its words of operand B, in rows of `width` bytes per token: token g, byte 4 t. Of the last token
- * where there is no such token, since what comes of it is not stored and a choice per load would cost as much. */
+/* Where this lane finds its words of operand B, in rows of `width` bytes per token: token g, byte 4 t. Of the last
+ * token where there is no such token, since what comes of it is not stored and a choice per load would cost as much. */
 DEVICE const uint32_t *lane_words(const int8_t *rows, uint32_t width, uint32_t tokens, uint32_t lane)
 {
     return (const uint32_t *)(rows + (size_t)least(lane / 4, tokens - 1) * width) + lane % 4;

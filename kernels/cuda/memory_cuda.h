@@ -20,7 +20,8 @@ struct memory_wish {
 };
 
 uint64_t memory_sum(const struct memory_wish *wishes, size_t n, enum memory_kind kind);
-/* ERR_MEMORY: nothing was taken, and `why` has the bytes wanted and free. */
+/* ERR_MEMORY: nothing was taken, and `why` has the bytes wanted and free. ERR_DEVICE: nor was it, but because the
+ * device is lost. */
 enum err memory_take(const struct memory_wish *wishes, size_t n, const char *what, struct fault *why) MUST_CHECK;
 /* Frees what is there and sets it to NULL. */
 void memory_give(const struct memory_wish *wishes, size_t n);

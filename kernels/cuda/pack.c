@@ -120,9 +120,13 @@ static bool is_float(enum cuda_type type) { return type == CUDA_F32 || type == C
 /* The constants of pack.h say what the table says. */
 static void check_format(enum cuda_type type, const struct block_format *f)
 {
-    ENSURE(pack_is_super(type) == f->has_scale && f->len == (f->has_scale ? 256 : 32) && pack_run(type) == f->run);
-    ENSURE(pack_low_bits(type) + pack_high_bits(type) == f->bits && pack_has_min(type) == f->has_min);
-    ENSURE(pack_has_table(type) == (f->table != NULL) && (f->bits == 8 || pack_zero(type) == f->zero));
+    ENSURE(pack_is_super(type) == f->has_scale);
+    ENSURE(f->len == (f->has_scale ? 256 : 32));
+    ENSURE(pack_run(type) == f->run);
+    ENSURE(pack_low_bits(type) + pack_high_bits(type) == f->bits);
+    ENSURE(pack_has_min(type) == f->has_min);
+    ENSURE(pack_has_table(type) == (f->table != NULL));
+    ENSURE(f->bits == 8 || pack_zero(type) == f->zero);
 }
 
 size_t cuda_group_bytes(enum cuda_type type, uint32_t cols)

@@ -18,6 +18,9 @@ _Static_assert((int)CUDA_CHUNK == (int)CHUNK && (int)CUDA_TILE == (int)TILE && (
  * more than so many bytes; always for one row. */
 enum { PARTIAL_ROWS = 64, PARTIAL_BYTES = 256 << 20 };
 
+/* Rows are blockIdx.y of several kernels. */
+enum { GRID_ROWS_MAX = 65535 };
+
 /* --- memory ------------------------------------------------------------------------------------------------------- */
 
 static uint32_t q_dim_of(const struct model_config *c) { return c->heads * c->head_dim; }
@@ -141,6 +144,7 @@ enum err pass_init(struct pass *p, const struct model *model, const struct cuda_
 {
     const struct model_config *c = &model->config;
     struct wish_list l;
+    ENSURE(shape->rows_max <= GRID_ROWS_MAX);
     *p = (struct pass){ .model = model, .weights = weights, .shape = *shape,
                         .score_scale = transformer_score_scale(c) };
     p->rates = calloc(c->rope_dims / 2 + 1, sizeof *p->rates);
@@ -192,7 +196,9 @@ struct pass_shape pass_prepare(struct pass *p, const struct row *rows, uint32_t 
     const struct model_config *c = &p->model->config;
     struct pass_shape s = { .n = n };
     for (uint32_t i = 0; i < n; i++) {
-        ENSURE(rows[i].token < c->vocab && rows[i].position < positions_of(&p->shape) && rows[i].slot < p->shape.slots);
+        ENSURE(rows[i].token < c->vocab);
+        ENSURE(rows[i].position < positions_of(&p->shape));
+        ENSURE(rows[i].slot < p->shape.slots);
         p->host.rows[i] = (struct cuda_row){ .slot = rows[i].slot, .position = rows[i].position };
         memcpy(p->host.stored + i * p->row_bytes, p->model->token_embd.data + rows[i].token * p->row_bytes,
                p->row_bytes);
@@ -381,7 +387,8 @@ enum err pass_enqueue_picks(struct pass *p, uint32_t first, uint32_t n, struct C
     from.q += first * blocks * ACT_BLOCK;
     from.d += first * blocks * ACT_SCALES;
     from.sums += first * blocks * CUDA_ACT_SUMS;
-    ENSURE(n > 0 && n <= PASS_PICKS_MAX);
+    ENSURE(n > 0);
+    ENSURE(n <= PASS_PICKS_MAX);
     enum err e = copy(p->picks, p->results.picks, bytes, cudaMemcpyHostToDevice, stream);
     if (e != OK)
         return e;

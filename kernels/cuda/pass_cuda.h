@@ -68,7 +68,7 @@ struct pass {
     float *rotations_host;               /* (256, rope_dims) */
 };
 
-/* ERR_MEMORY, ERR_UNSUPPORTED (NV1 6.2). On failure nothing is held. */
+/* ERR_MEMORY, ERR_UNSUPPORTED (NV1 6.2), ERR_DEVICE. On failure nothing is held. */
 enum err pass_init(struct pass *p, const struct model *model, const struct cuda_weights *weights,
                    const struct device_shape *shape, struct fault *why) MUST_CHECK;
 void pass_fini(struct pass *p);

@@ -165,7 +165,9 @@ static struct cuda_matrix send_matrix(const struct matrix *w, const uint8_t *pac
 static void on_device_matmul(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end,
                              float *y, size_t stride)
 {
-    ENSURE(begin == 0 && end == w->rows && w->packed);
+    ENSURE(begin == 0);
+    ENSURE(end == w->rows);
+    ENSURE(w->packed);
     here->used = 0;
     struct cuda_matrix matrix = send_matrix(w, w->packed);
     struct cuda_acts acts = send_acts(x, n);
@@ -177,7 +179,9 @@ static void on_device_matmul(const struct matrix *w, const struct acts *x, uint3
 static void on_device_matmul_float(const struct matrix *w, const float *x, uint32_t n, uint32_t begin, uint32_t end,
                                    float *y, size_t stride)
 {
-    ENSURE(begin == 0 && end == w->rows && cuda_packed_bytes((enum cuda_type)w->type, w->rows, w->cols) <= HOST_BYTES);
+    ENSURE(begin == 0);
+    ENSURE(end == w->rows);
+    ENSURE(cuda_packed_bytes((enum cuda_type)w->type, w->rows, w->cols) <= HOST_BYTES);
     here->used = 0;
     on_device_pack(w, 0, w->rows, here->t->host);
     struct cuda_matrix matrix = send_matrix(w, here->t->host);

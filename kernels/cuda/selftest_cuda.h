@@ -22,7 +22,7 @@ struct selftest {
     struct kvcache cache;                /* the law's, for the attention */
 };
 
-/* ERR_MEMORY: nothing is held. */
+/* ERR_MEMORY, ERR_DEVICE. On failure nothing is held. */
 enum err selftest_init(struct selftest *t, struct fault *why) MUST_CHECK;
 void selftest_fini(struct selftest *t);
 /* ERR_DEVICE: a byte differs, or the device does not answer. Nothing of it is left in the stream. */

@@ -12,9 +12,8 @@
  *   page: layers x kv_heads x that.
  *
  * Owns:    nothing; all pointers but those inside structs passed by value are to device memory, aligned to 16 bytes.
- * Threads: launches are enqueued in `stream`; none synchronises, all can be captured in a graph. A launch that fails
- * is
- *          found by cudaGetLastError().
+ * Threads: launches are enqueued in `stream`; none synchronises, all can be captured in a graph. A launch that
+ *          fails is found by cudaGetLastError().
  * Spec:    NV1 3-7, 9-11
  */
 #ifndef TALLYMESH_KERNELS_CUDA_STEPS_H

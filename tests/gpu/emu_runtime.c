@@ -119,7 +119,7 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
 {
     if (fails())
         return cudaErrorUnknown;
-    if (bytes > device_memory - device_used)
+    if (device_used + bytes > device_memory)
         return fail(cudaErrorMemoryAllocation);
     *p = emu_alloc("device memory", bytes);
     device_used += bytes;
@@ -311,6 +311,8 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsig
     (void)flags;
     if (fails())
         return cudaErrorUnknown;
+    if (device_used + graph->deeds.n > device_memory)          /* each node wants some */
+        return fail(cudaErrorMemoryAllocation);
     *exec = calloc(1, sizeof **exec);
     ENSURE(*exec);
     for (size_t i = 0; i < graph->deeds.n; i++)

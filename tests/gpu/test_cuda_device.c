@@ -299,6 +299,24 @@ static void stored_weights_are_given_back(void **state)
 }
 
 #if !defined(TM_ON_SILICON)              /* a real GPU neither goes away nor shrinks on request */
+/* The cache may have taken the last of it: then passes are launched one by one. */
+static void a_device_without_memory_for_graphs_answers_all_the_same(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct row rows[ROWS_MAX];
+    pair_open(&p, &FLOATS);
+    emu_runtime_memory(0);
+    (void)emu_runtime_counts();
+    for (uint32_t i = 0; i < 3; i++)
+        compare(&p, rows, add_rows(&p, rows, 0, 1, 1, true));
+    assert_true(emu_runtime_counts().graphs == 0);
+    emu_runtime_memory((size_t)1 << 40);
+    compare(&p, rows, add_rows(&p, rows, 0, 1, 1, true));
+    assert_true(emu_runtime_counts().graphs == 1);
+    pair_close(&p);
+}
+
 static void names_and_memory(void **state)
 {
     static const char *const nowhere[] = { "cuda:2", "cuda:", "cuda:x", "cuda:1x", "cudax", "avx2",
@@ -344,6 +362,7 @@ int main(void)
         cmocka_unit_test(logits_that_are_no_numbers_are_an_error_of_the_pick),
         cmocka_unit_test(stored_weights_are_given_back),
 #if !defined(TM_ON_SILICON)
+        cmocka_unit_test(a_device_without_memory_for_graphs_answers_all_the_same),
         cmocka_unit_test(names_and_memory),
 #endif
     };
