@@ -65,6 +65,8 @@ target_link_libraries(tm_cuda_pack PUBLIC tm_kernels)
 
 tm_test(NAME test_cuda_matmul SOURCES gpu/test_cuda_matmul.c LINK tm_cuda_emulated tm_cuda_pack tm_kernels tm_base m)
 tm_emulated(NAME tm_emu_faults SOURCES gpu/emu_faults.cu)
+tm_emulated(NAME tm_exact_emulated SOURCES gpu/exact_all.cu)
+tm_test(NAME test_cuda_exact SOURCES gpu/test_cuda_exact.c LINK tm_exact_emulated tm_kernels tm_base m)
 tm_test(NAME test_emu SOURCES gpu/test_emu.c LINK tm_emu_faults tm_base)
 tm_test(NAME test_cuda_steps SOURCES gpu/test_cuda_steps.c LINK tm_cuda_emulated tm_kernels tm_base m)
 tm_test(NAME test_cuda_attention SOURCES gpu/test_cuda_attention.c LINK tm_cuda_emulated tm_cuda_pack tm_kernels tm_base m)
