@@ -1,11 +1,14 @@
 #!/bin/bash
 # check_ptx.sh - is what nvcc makes of the kernels what was asked for?
 #
-#   tests/gpu/check_ptx.sh OUT [sm_90 ...]     OUT: a folder for what is compiled; unchanged sources are not compiled again
+#   tests/gpu/check_ptx.sh OUT [sm_90 ...]
 #
-# Compiled with contraction allowed and forbidden: both must give the same PTX, since every operation names its rounding.
-# Refused besides: flushing, approximations, operations without rounding, float atomics, spilled registers; matrix kernels
-# without the integer matrix units. Exit: 0 fine, 1 not, 77 no nvcc.
+# OUT: a folder for what is compiled; unchanged sources are not compiled again. As many at a time as there are
+# processors, or JOBS.
+#
+# Compiled with contraction allowed and forbidden: both must give the same PTX, since every operation names its
+# rounding. Refused besides: flushing, approximations, operations without rounding, float atomics, spilled
+# registers; matrix kernels without the integer matrix units. Exit: 0 fine, 1 not, 77 no nvcc.
 set -u
 cd "$(dirname "$0")/../.."
 out=$1
@@ -20,7 +23,8 @@ complain() { echo "$1: $2"; failed=1; }
 
 check_ptx() { # NAME PTX CONTRACTED
     local bad
-    cmp -s "$2" "$3" || complain "$1" "an operation that -fmad may fuse: $(diff "$2" "$3" | grep -m 2 '^[<>]' | tr '\n' ' ')"
+    cmp -s "$2" "$3" ||
+        complain "$1" "an operation that -fmad may fuse: $(diff "$2" "$3" | grep -m 2 '^[<>]' | tr '\n' ' ')"
     bad=$(grep -nE '\.(ftz|approx)\b' "$2" | head -n 3)
     [ -z "$bad" ] || complain "$1" "flushes or approximates: $bad"
     bad=$(grep -nE '\b(add|sub|mul|mad|fma|div|sqrt|rcp|rsqrt)(\.sat)?\.f(16|32|64)\b' "$2" | head -n 3)
@@ -68,10 +72,16 @@ check_kernels() { # SOURCE ARCH
     failed=$((failed | before))
 }
 
-for arch in "$@"; do
-    for source in kernels/cuda/*.cu; do
-        check_kernels "$source" "$arch"
+# Each in a process of its own, the longest first; a process that complains leaves a file.
+rm -f "$out"/*.failed
+for source in $(ls -S kernels/cuda/*.cu); do
+    for arch in "$@"; do
+        while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-$(nproc)}" ]; do wait -n; done
+        { check_kernels "$source" "$arch"; [ $failed -eq 0 ] || touch "$out/$arch-$(basename "$source").failed"; } &
     done
 done
-[ $failed -eq 0 ] && echo "PTX of $*: fine"
-exit $failed
+wait
+if ls "$out"/*.failed > /dev/null 2>&1; then
+    exit 1
+fi
+echo "PTX of $*: fine"

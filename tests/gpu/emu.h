@@ -8,8 +8,8 @@
  *                  warp_sync() and being one thread a warp, and nothing orders two blocks of a launch
  *   divergence     lanes of a warp meet in different collectives, or some have ended
  *   deadlock       a barrier that not every thread of the block reaches
- *   stray access   outside the buffers of emu_alloc(), the block's shared memory and the thread's own stack; a write to what
- *                  is constant; shared memory that is read before anything was written there
+ *   stray access   outside the buffers of emu_alloc(), the block's shared memory and the thread's own stack; a write to
+ *                  what is constant; shared memory that is read before anything was written there
  *
  * A thread that goes astray is stopped before it does harm. Results of cp.async are written at the latest moment the
  * rules allow and are junk until then.

@@ -12,7 +12,13 @@
 #include "tests/gpu/emu.h"
 #include "tests/kernels/random_input.h"
 
-enum { LAYERS = 2, LAYER = 1, SLOTS = 3, PER_SLOT = 4, PAGES = 7, POSITIONS = PER_SLOT * CHUNK };
+enum { LAYERS = 2, LAYER = 1, SLOTS = 3 };
+#ifdef TM_ON_SILICON
+enum { PER_SLOT = 24, PAGES = 40 };
+#else
+enum { PER_SLOT = 4, PAGES = 7 };
+#endif
+enum { POSITIONS = PER_SLOT * CHUNK };
 
 /* Each slot holds `before` positions; then a pass brings `more` rows of each. */
 struct shape {
@@ -221,6 +227,17 @@ static void answers_are_those_of_the_law(void **state)
         check(&shapes[i], 100 + i);
 }
 
+#ifdef TM_ON_SILICON
+/* More than the emulated device has time for. */
+static void long_contexts_follow_the_law(void **state)
+{
+    static const struct shape s = { 32, 8, 128, 128, { 5000, 0, 2100 }, { 1, 300, 5 } };
+    (void)state;
+    if (getenv("TM_GPU_LARGE"))
+        check(&s, 900);
+}
+#endif
+
 /* A key that is not finite spoils the rows of its slot that see it, and no other slot. */
 static void a_bad_row_is_marked(void **state)
 {
@@ -269,8 +286,13 @@ static void a_score_beyond_all_numbers_is_marked(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(answers_are_those_of_the_law),
-                                        cmocka_unit_test(a_bad_row_is_marked),
-                                        cmocka_unit_test(a_score_beyond_all_numbers_is_marked) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_are_those_of_the_law),
+        cmocka_unit_test(a_bad_row_is_marked),
+        cmocka_unit_test(a_score_beyond_all_numbers_is_marked),
+#ifdef TM_ON_SILICON
+        cmocka_unit_test(long_contexts_follow_the_law),
+#endif
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* test_cuda_matmul.c - the CUDA matrix products, on the emulated device, against the law: every type, odd shapes, memcmp. */
+/* test_cuda_matmul.c - the CUDA matrix products, on the emulated device, against the law: every type, odd shapes,
+ * memcmp. */
 #include "tests/test.h"
 
 #include <stdlib.h>
@@ -72,8 +73,9 @@ static void check_float(enum cuda_type type, struct shape s, enum input_kind kin
 static void float_rows_follow_the_law(void **state)
 {
     static const enum cuda_type types[] = { CUDA_F32, CUDA_F16, CUDA_BF16 };
-    static const struct shape shapes[] = { { 1, 1, 1 },    { 3, 31, 2 },  { 9, 256, 3 },   { 17, 257, 7 }, { 8, 288, 8 },
-                                           { 33, 512, 1 }, { 5, 600, 9 }, { 70, 1056, 1 }, { 7, 768, 17 } };
+    static const struct shape shapes[] = { { 1, 1, 1 },   { 3, 31, 2 },   { 9, 256, 3 },
+                                           { 17, 257, 7 }, { 8, 288, 8 },  { 33, 512, 1 },
+                                           { 5, 600, 9 },  { 70, 1056, 1 }, { 7, 768, 17 } };
     (void)state;
     struct rng r;
     rng_init(&r, 1);
@@ -168,9 +170,9 @@ static void check_shapes(const struct shape *shapes, size_t n)
 
 static void few_tokens_follow_the_law(void **state)
 {
-    static const struct shape shapes[] = { { 1, 32, 1 },    { 2, 64, 3 },    { 15, 96, 2 },   { 16, 128, 1 },  { 17, 160, 8 },
-                                           { 33, 256, 7 },  { 5, 288, 2 },   { 70, 512, 1 },  { 31, 1056, 3 }, { 3, 1024, 8 },
-                                           { 20, 2080, 1 }, { 9, 2336, 5 } };
+    static const struct shape shapes[] = { { 1, 32, 1 },    { 2, 64, 3 },    { 15, 96, 2 },  { 16, 128, 1 },
+                                           { 17, 160, 8 },  { 33, 256, 7 },  { 5, 288, 2 },  { 70, 512, 1 },
+                                           { 31, 1056, 3 }, { 3, 1024, 8 },  { 20, 2080, 1 }, { 9, 2336, 5 } };
     (void)state;
     check_shapes(shapes, ARRAY_COUNT(shapes));
 }
@@ -178,8 +180,10 @@ static void few_tokens_follow_the_law(void **state)
 /* Each shared memory limit gives the ring another number of stages. */
 static void many_tokens_follow_the_law(void **state)
 {
-    static const struct shape shapes[] = { { 1, 32, 9 }, { 17, 160, 17 }, { 33, 288, 33 }, { 70, 512, 12 }, { 20, 1056, 60 } };
-    static const struct shape wide[] = { { 3, 96, 65 }, { 130, 288, 66 }, { 50, 256, 129 }, { 9, 544, 70 }, { 1, 800, 65 } };
+    static const struct shape shapes[] = { { 1, 32, 9 },   { 17, 160, 17 },  { 33, 288, 33 },
+                                           { 70, 512, 12 }, { 20, 1056, 60 } };
+    static const struct shape wide[] = { { 3, 96, 65 }, { 130, 288, 66 }, { 50, 256, 129 },
+                                         { 9, 544, 70 }, { 1, 800, 65 } };
     static const size_t limits[] = { 227 * 1024, 99 * 1024, 64 * 1024, 48 * 1024, 36 * 1024 };
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(limits); i++) {
@@ -190,12 +194,26 @@ static void many_tokens_follow_the_law(void **state)
     emu_set_shared_limit(limits[0]);
 }
 
+#ifdef TM_ON_SILICON
+/* Too much for the emulated device, and for a sanitizer on a real one. */
+static void shapes_of_real_models_follow_the_law(void **state)
+{
+    static const struct shape shapes[] = { { 4096, 4096, 1 }, { 500, 14336, 8 }, { 64, 8192, 64 }, { 256, 4096, 200 } };
+    (void)state;
+    if (getenv("TM_GPU_LARGE"))
+        check_shapes(shapes, ARRAY_COUNT(shapes));
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(float_rows_follow_the_law),
         cmocka_unit_test(few_tokens_follow_the_law),
         cmocka_unit_test(many_tokens_follow_the_law),
+#ifdef TM_ON_SILICON
+        cmocka_unit_test(shapes_of_real_models_follow_the_law),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,8 @@ static void each_fault_is_seen(void **state)
             emu_faults_run(CASES[i].which, out, from, false);
             emu_expect_faults(false);
             if (emu_take_faults(&first) == 0 || !strstr(first, CASES[i].word))
-                fail_msg("case %zu, seed %llu: \"%s\", expected a %s", i, (unsigned long long)seed, first, CASES[i].word);
+                fail_msg("case %zu, seed %llu: \"%s\", expected a %s", i, (unsigned long long)seed, first,
+                         CASES[i].word);
         }
     emu_set_seed(0);
     emu_free(from);
