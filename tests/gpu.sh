@@ -127,7 +127,7 @@ run_sanitizer() { # TOOL
         esac
     done
     note "$1" "$outcome" $((SECONDS - from))
-    case $outcome in FAILED*) grep -E '=====|FAILED|:[0-9]+: ' "$log/$1.txt" | head -n 15 ;; esac
+    case $outcome in FAILED*) grep -E '=====|FAILED|:[0-9]+: ' "$log/$1.txt" | grep -v ': 0 ' | head -n 15 ;; esac
 }
 
 # Programs that measure print what they found.
@@ -199,6 +199,7 @@ case ${1:-} in
     *) sed -n '2,9p' "$0"; exit 2 ;;
 esac
 
+[ -n "${TM_GPU_MODEL:-}" ] || wanted=$(echo " $wanted " | sed 's/ file / /; s/ peers / /')
 mkdir -p "$log"
 arch=${TM_GPU_ARCH:-$(arch_here)}
 if ! build > "$log/build.txt" 2>&1; then

@@ -18,7 +18,7 @@
 #include "kernels/device.h"
 #include "kernels/ops.h"
 
-enum { PASS_PICKS_MAX = 32 };            /* picks that share one reading of the output matrix */
+enum { PASS_PICKS_MAX = 64 };            /* picks that share one reading of the output matrix */
 
 /* What decides which kernels are launched, with which grids. */
 struct pass_shape {
