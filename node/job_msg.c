@@ -394,8 +394,11 @@ enum err header_part_decode(struct bytes body, struct header_part_msg *out)
     enum err e = reader_finish(&r);
     if (e)
         return e;
-    if (m.offset > m.total || m.part.len > m.total - m.offset)
+    if (m.offset > m.total)
         return ERR_ARG;
+    uint32_t rest = m.total - m.offset;
+    if (m.part.len != (rest < HEADER_PART_BYTES ? rest : HEADER_PART_BYTES))
+        return ERR_ARG;                                    /* a part of one byte would cost a frame per byte */
     *out = m;
     return OK;
 }

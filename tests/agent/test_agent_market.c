@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#include "node/headers.h"
+#include "node/job_msg.h"
+
 /* Node 0 asks; nodes 1 .. providers serve at 100 * i and 400 * i. */
 static struct world *mesh(int providers)
 {
@@ -423,6 +426,43 @@ static void a_wrong_header_is_refused(void **state)
     }
 }
 
+/* A provider that sends a header byte by byte would turn one fetch into millions of frames: one such part, and the other is asked. */
+static struct { int liar; uint32_t asked; } crumbs;
+static bool cut_headers(int from, int to, uint32_t type, uint8_t *body, size_t *len, void *ctx)
+{
+    struct header_part_msg m;
+    struct bytes view;
+    uint8_t part[HEADER_PART_BYTES], buf[HEADER_PART_MSG_BYTES_MAX];
+    (void)ctx;
+    crumbs.asked += type == MSG_HEADER_GET && to == crumbs.liar;
+    if (type != MSG_HEADER_PART || from != crumbs.liar)
+        return true;
+    assert_ok(header_part_decode(bytes_of(body, *len), &m));
+    memcpy(part, m.part.data, 1);
+    m.part = bytes_of(part, 1);
+    assert_ok(header_part_encode(&m, buf, sizeof buf, &view));
+    memcpy(body, view.data, view.len);
+    *len = view.len;
+    return true;
+}
+static void a_header_in_crumbs_is_refused(void **state)
+{
+    (void)state;
+    for (int liar = 1; liar <= 2; liar++) {
+        struct world *w = mesh(2);
+        world_start(w);
+        crumbs.liar = liar;
+        crumbs.asked = 0;
+        world_set_tap(w, (struct world_tap){ cut_headers, NULL });
+        struct agent_event e = { .kind = AGENT_HEADER_WANTED, .u.header = { world_model() } };
+        world_event(w, 0, &e);
+        world_run_ms(w, 8000);
+        assert_int_equal(world_node(w, 0)->header_ready, 1);
+        assert_true(crumbs.asked <= 1 + HEADER_PARTS_AHEAD * (1 + HEADER_PART_RETRIES_MAX));
+        world_free(w);
+    }
+}
+
 /* Whoever waits for an answer about a name hears when the mesh has given it, also when there is nobody to ask. */
 static void the_directory_is_asked_for_and_answered(void **state)
 {
@@ -482,7 +522,7 @@ int main(void)
         cmocka_unit_test(batch_work_is_gossiped),
         cmocka_unit_test(local_is_free),
         cmocka_unit_test(a_header_is_fetched_and_checked),
-        cmocka_unit_test(a_wrong_header_is_refused),
+        cmocka_unit_test(a_wrong_header_is_refused), cmocka_unit_test(a_header_in_crumbs_is_refused),
         cmocka_unit_test(the_directory_is_asked_for_and_answered), cmocka_unit_test(draining_finishes_what_is_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -186,6 +186,17 @@ static void senseless_fields_are_refused(void **state)
     struct header_part_msg p = { .offset = 10, .total = 20, .part = bytes_of(buf, 11) };
     assert_ok(header_part_encode(&p, buf, sizeof buf, &v));
     assert_err(header_part_decode(v, &p), ERR_ARG);
+    static uint8_t large[HEADER_PART_MSG_BYTES_MAX], bytes[HEADER_PART_BYTES];
+    static const struct { uint32_t offset, total; size_t len; enum err err; } parts[] = {    /* all there is, or as much as fits */
+        { 0, 0, 0, OK }, { 0, 20, 20, OK }, { 0, 20, 19, ERR_ARG }, { 0, 20, 1, ERR_ARG }, { 0, 20, 0, ERR_ARG }, { 10, 20, 10, OK },
+        { 0, 2 * HEADER_PART_BYTES, HEADER_PART_BYTES, OK }, { 0, 2 * HEADER_PART_BYTES, HEADER_PART_BYTES - 1, ERR_ARG },
+        { 0, HEADER_PART_BYTES + 1, 1, ERR_ARG }, { HEADER_PART_BYTES, HEADER_PART_BYTES + 1, 1, OK },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
+        p = (struct header_part_msg){ .offset = parts[i].offset, .total = parts[i].total, .part = bytes_of(bytes, parts[i].len) };
+        assert_ok(header_part_encode(&p, large, sizeof large, &v));
+        assert_err(header_part_decode(v, &p), parts[i].err);
+    }
 
     struct chunk_msg c = { .count = 0 };
     assert_ok(chunk_msg_encode(&c, buf, sizeof buf, &v));
