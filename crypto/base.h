@@ -14,6 +14,8 @@
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define TEXT_OF(macro) TEXT_OF_EXPANDED(macro)         /* a number that is a macro, as a string literal */
+#define TEXT_OF_EXPANDED(text) #text
 
 /* Everything that can go wrong, once. name, text shown to people. Append; numbers are not on any wire or disk. */
 #define ERR_TABLE(X)                                                                                                   \

@@ -11,8 +11,6 @@
 #include "node/cli.h"
 #include "node/setup_posix.h"
 
-enum { POW_BITS_DEFAULT = 22 };
-
 struct init_options {
     const char *network;                               /* NULL: not given */
     const char *bootstraps[CONFIG_BOOTSTRAPS_MAX], *models[CONFIG_MODELS_MAX];
@@ -53,8 +51,8 @@ static int parse_init(struct cli *c, struct init_options *o)
                 return cli_fail(EXIT_USAGE, "--listen wants ADDRESS:PORT, for instance 0.0.0.0:7600 or [::]:7600");
         } else if ((v = cli_option(c, &i, "--pow-bits"))) {
             o->has_pow_bits = true;
-            if (decimal_parse(v, 0, &o->pow_bits) != OK || o->pow_bits > 40)
-                return cli_fail(EXIT_USAGE, "--pow-bits wants a number up to 40");
+            if (decimal_parse(v, 0, &o->pow_bits) != OK || o->pow_bits > POW_BITS_MAX)
+                return cli_fail(EXIT_USAGE, "--pow-bits wants a number up to " TEXT_OF(POW_BITS_MAX));
         } else if ((v = cli_option(c, &i, "--bootstrap"))) {
             struct bootstrap b;
             if (o->bootstrap_count == CONFIG_BOOTSTRAPS_MAX || bootstrap_parse(v, &b) != OK)
@@ -91,7 +89,7 @@ static int write_config(struct cli *c, const struct init_options *o, const char 
     if (!f)
         return cli_fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
     fprintf(f, "# tallyd --print-config shows every key.\nnetwork = \"%s\"\npow_bits = %" PRIu64 "\ndata_dir = \"%s\"\n", o->network ? o->network : "public",
-            o->has_pow_bits ? o->pow_bits : POW_BITS_DEFAULT, c->data_dir);
+            o->has_pow_bits ? o->pow_bits : POW_BITS_PUBLIC, c->data_dir);
     fprintf(f, "bootstrap = {");
     for (unsigned i = 0; i < o->bootstrap_count; i++)
         fprintf(f, "%s\"%s\"", i ? ", " : "", o->bootstraps[i]);

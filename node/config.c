@@ -21,7 +21,8 @@ struct key {
 static const struct key keys[] = {
     { "", "network", WORD, AT(network), "public", "Name of the mesh. Nodes of different networks never talk to each other." },
     { "", "data_dir", TEXT, AT(data_dir), "/var/lib/tallymesh", "Keys, ledger and model caches. Mode 0700." },
-    { "", "pow_bits", UINT, AT_MAX(pow_bits, 40), "22", "Proof of work an identity needs in this network: 22 public, 8 on testnets." },
+    { "", "pow_bits", UINT, AT_MAX(pow_bits, POW_BITS_MAX), TEXT_OF(POW_BITS_PUBLIC),
+      "Proof of work an identity needs in this network: " TEXT_OF(POW_BITS_PUBLIC) " public, " TEXT_OF(POW_BITS_TESTNET) " on testnets." },
     { "", "bootstrap", BOOTSTRAP, AT(bootstrap), "", "Where to join: strings from other operators (`tally key bootstrap`)." },
     { "", "owner_cert", TEXT, AT(owner_cert), "", "Certificate of the owner key for this node; empty: <data_dir>/owner.cert if present." },
     { "listen", "host", ADDRESS, AT(listen_host), "0.0.0.0", "Address the mesh socket binds: IPv4 or IPv6, no name." },

@@ -15,7 +15,7 @@
 const struct command commands[] = {
     { "init", "[--network NAME] [--pow-bits N]", "make this machine's keys and a configuration",
       "  --network NAME     mesh to belong to (default: public)\n"
-      "  --pow-bits N       proof of work of that network (default: 22; testnets 8)\n"
+      "  --pow-bits N       proof of work of that network (default: " TEXT_OF(POW_BITS_PUBLIC) "; testnets " TEXT_OF(POW_BITS_TESTNET) ")\n"
       "  --listen ADDR:PORT mesh address (default: 0.0.0.0:7600; no name)\n"
       "  --bootstrap STR    where to join; may be given several times\n"
       "  --model NAME=FILE  serve a GGUF file; may be given several times\n"

@@ -24,6 +24,8 @@ done
 [[ $name =~ ^[a-zA-Z0-9_-]+$ ]] || misuse "--name wants letters, digits, - and _"
 [ -z "$topology" ] || [ -r "$topology" ] || die "$topology: cannot be read"
 
+pow_bits=$(sed -n 's/^#define POW_BITS_TESTNET \([0-9]*\) .*/\1/p' "$root/crypto/bounds.h")
+[ -n "$pow_bits" ] || die "crypto/bounds.h does not say how much work a testnet asks for"
 need_build
 install_missing
 [ -n "${TALLY_BIN:-}" ] || { [ -n "$quiet" ] || say "building (a minute or two the first time)"; TALLY_TARGETS="tally tallyd" build "$root/build"; }
@@ -72,7 +74,7 @@ write_config() {                                       # write_config NODE BOOTS
     done
     [ "$serve" != yes ] || serve=$model
     {
-        printf 'network = "testnet-%s"\npow_bits = 8\ndata_dir = "%s"\nbootstrap = {%s}\n' "$name" "$(state)/$node" "${boot:+\"$boot\"}"
+        printf 'network = "testnet-%s"\npow_bits = %s\ndata_dir = "%s"\nbootstrap = {%s}\n' "$name" "$pow_bits" "$(state)/$node" "${boot:+\"$boot\"}"
         printf 'listen {\n host = "127.0.0.1"\n port = 0\n}\napi {\n port = 0\n}\n'
         printf 'provider {\n enabled = %s\n jurisdiction = "%s"\n tier = "%s"\n credit_limit = %s\n}\n' \
             "$([ "$serve" = no ] && echo false || echo true)" "$jurisdiction" "$tier" "$credit_limit"
@@ -90,7 +92,7 @@ start() {                                              # start NODE BOOTSTRAP ke
     rm -f "$dir/run.json"
     [ ! -e "$dir/log" ] || mv "$dir/log" "$dir/log.old"
     write_config "$@"
-    "$bin/tally" -d "$dir" init --network "testnet-$name" --pow-bits 8 >"$dir/init.log" 2>&1 || die "$1: $(tail -n 1 "$dir/init.log")"
+    "$bin/tally" -d "$dir" init --network "testnet-$name" --pow-bits "$pow_bits" >"$dir/init.log" 2>&1 || die "$1: $(tail -n 1 "$dir/init.log")"
     setsid nohup "$daemon" -d "$dir" >>"$dir/log" 2>&1 </dev/null &
     echo $! >"$dir/pid"
 }
