@@ -1,10 +1,12 @@
-/* gemm_avx512.c - many tokens: bound by how many vpdpbusd the processor does.
+/* gemm_avx512.c - many tokens: bound by vpdpbusd where a core has its execution units for itself, by the number of
+ * instructions where it shares them with another thread. So the loops below have little besides products.
  *
- * For two groups of 16 rows: cell after cell is taken apart into two panels in the first-level cache, and all tokens
- * pass over them, up to six at a time. Then twelve integer sums and their twelve float (or scaled) sums fit into
- * registers, a weight vector is loaded once for six products and an input once for two, and the twelve independent
- * chains hide the latency of the instruction. The float results wait in `struct results` between cells: blocks come
- * strictly ascending.
+ * For up to 128 rows and 128 tokens, 256 columns at a time: the inputs of these columns are laid side by side, so that a
+ * token is a constant distance away and one pointer serves six; then two groups of 16 rows at a time are taken apart into
+ * panels in the first-level cache, and all tokens pass over them, up to six at a time. Twelve integer sums and their twelve
+ * float (or scaled) sums fit into registers, a weight vector is loaded once for six products and an input once for two, and
+ * the twelve independent chains hide the latency of the instruction. The float results wait in `struct results` between
+ * cells: blocks come strictly ascending.
  *
  * Two groups and six tokens are 768 products per cell; what comes on top per integer sum stands in panel_avx512.h.
  */
@@ -12,22 +14,34 @@
 
 #include "kernels/fold_avx512.h"
 
-enum { GROUPS = 2, AT_ONCE = 6, BATCH = 128 };
+enum { GROUPS = 2, AT_ONCE = 6, BATCH = 128, STRIPE_ROWS = 128, PAIR_ROWS = GROUPS * GROUP,
+       PAIRS = STRIPE_ROWS / PAIR_ROWS };
 
-/* y of NV1 4.1 so far. */
+/* y of NV1 4.1 so far, of two groups. */
 struct results {
     _Alignas(64) float y[BATCH][GROUPS][GROUP];
 };
 
-/* The activations of up to six tokens at one block of 256 columns, and what follows from their sums. */
+/* 256 columns of the activations of a batch. */
 struct inputs {
+    _Alignas(64) int8_t q[BATCH][ACT_BLOCK];
+    float d[BATCH][ACT_SCALES];
+    struct input_sums sums[BATCH];
+};
+
+/* Weights that will be needed next: the same lines of both groups, a few at a time. */
+struct ahead {
+    const uint8_t *next, *end;
+    size_t group_bytes;
+    uint32_t lines;
+};
+
+/* Some of the tokens. */
+struct few {
     const int8_t *q;
     const float *d;
-    size_t blocks;                               /* of 256, per token: their strides */
-    const uint8_t *ahead;                        /* weights to be fetched: so many lines per step, */
-    size_t group_bytes;                          /* and the same lines of the next group */
-    uint32_t ahead_lines;
-    struct input_sums sums[AT_ONCE];
+    const struct input_sums *sums;
+    struct ahead *ahead;
 };
 
 /* Quads to an integer sum. */
@@ -40,6 +54,17 @@ ALWAYS_INLINE uint32_t step(enum fold f)
 
 /* --- the inner loop --------------------------------------------------------------------------------------------- */
 
+/* vpdpbusd and vpdpwssd. Not the intrinsics: around loops gcc 12 copies their accumulators between registers. */
+ALWAYS_INLINE void add_products(__m512i *sum, __m512i weights, __m512i inputs)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(weights), "v"(inputs));
+}
+
+ALWAYS_INLINE void add_word_products(__m512i *sum, __m512i a, __m512i b)
+{
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(*sum) : "v"(a), "v"(b));
+}
+
 ALWAYS_INLINE __m512i four_inputs(const int8_t *q)
 {
     int32_t four;
@@ -48,23 +73,22 @@ ALWAYS_INLINE __m512i four_inputs(const int8_t *q)
 }
 
 /* The scale of token t for block b of 32 columns. */
-ALWAYS_INLINE __m512 input_scale(const struct inputs *x, uint32_t t, uint32_t b)
+ALWAYS_INLINE __m512 input_scale(const struct few *x, uint32_t t, uint32_t b)
 {
-    return _mm512_set1_ps(x->d[t * x->blocks * ACT_SCALES + b]);
+    return _mm512_set1_ps(x->d[t * ACT_SCALES + b]);
 }
 
-/* A share of the next cell of each group; the weights come from memory while this cell is multiplied. */
-ALWAYS_INLINE void fetch_ahead(struct inputs *x)
+ALWAYS_INLINE void fetch_ahead(struct ahead *a)
 {
-    for (uint32_t i = 0; i < x->ahead_lines; i++, x->ahead += VECTOR) {
-        _mm_prefetch((const char *)x->ahead, _MM_HINT_T0);
-        _mm_prefetch((const char *)x->ahead + x->group_bytes, _MM_HINT_T0);
+    for (uint32_t i = 0; i < a->lines && a->next < a->end; i++, a->next += VECTOR) {
+        _mm_prefetch((const char *)a->next, _MM_HINT_T0);
+        _mm_prefetch((const char *)a->next + a->group_bytes, _MM_HINT_T0);
     }
 }
 
-/* sum = start + n quads from `first` on times inputs. */
-ALWAYS_INLINE void multiply(enum fold f, const struct panel *w, uint32_t groups, struct inputs *x, uint32_t count,
-                            size_t first, size_t n, __m512i (*sum)[AT_ONCE])
+/* What the sum that begins at quad `first` starts with. */
+ALWAYS_INLINE void start(enum fold f, uint32_t groups, const struct few *x, uint32_t count, size_t first,
+                         __m512i (*sum)[AT_ONCE])
 {
     bool biased = f == FOLD_BLOCKS || f == FOLD_WHOLE || f == FOLD_LONGS || f == FOLD_LONGS_16;
     UNROLL
@@ -72,26 +96,29 @@ ALWAYS_INLINE void multiply(enum fold f, const struct panel *w, uint32_t groups,
         UNROLL
         for (uint32_t g = 0; g < groups; g++)
             sum[g][t] = biased ? _mm512_set1_epi32(x->sums[t].start[first / step(f)]) : _mm512_setzero_si512();
-    for (size_t q = first; q < first + n; q += 4) {
-        fetch_ahead(x);
+}
+
+/* Adds n quads (4 or 8) from `first` on. */
+ALWAYS_INLINE void multiply(const struct panel *w, uint32_t groups, const struct few *x, uint32_t count, size_t first,
+                            size_t n, __m512i (*sum)[AT_ONCE])
+{
+    UNROLL
+    for (size_t k = 0; k < n; k++) {
+        __m512i quad[GROUPS];
         UNROLL
-        for (size_t k = 0; k < 4; k++) {
-            __m512i quad[GROUPS];
+        for (uint32_t g = 0; g < groups; g++)
+            quad[g] = _mm512_load_si512(w[g].quads[first + k]);
+        UNROLL
+        for (uint32_t t = 0; t < count; t++) {
+            __m512i four = four_inputs(x->q + t * ACT_BLOCK + (first + k) * 4);
             UNROLL
             for (uint32_t g = 0; g < groups; g++)
-                quad[g] = _mm512_load_si512(w[g].quads[q + k]);
-            UNROLL
-            for (uint32_t t = 0; t < count; t++) {
-                __m512i four = four_inputs(x->q + t * x->blocks * ACT_BLOCK + (q + k) * 4);
-                UNROLL
-                for (uint32_t g = 0; g < groups; g++)
-                    sum[g][t] = _mm512_dpbusd_epi32(sum[g][t], quad[g], four);
-            }
+                add_products(&sum[g][t], quad[g], four);
         }
     }
 }
 
-ALWAYS_INLINE void cell_of_blocks(enum fold f, const struct panel *w, uint32_t groups, uint32_t n, struct inputs *x,
+ALWAYS_INLINE void cell_of_blocks(enum fold f, const struct panel *w, uint32_t groups, uint32_t n, const struct few *x,
                                   uint32_t count, float (*y)[GROUPS][GROUP])
 {
     __m512 out[GROUPS][AT_ONCE];
@@ -102,13 +129,14 @@ ALWAYS_INLINE void cell_of_blocks(enum fold f, const struct panel *w, uint32_t g
             out[g][t] = _mm512_load_ps(y[t][g]);
     for (uint32_t b = 0; b < n; b++) {
         __m512i sum[GROUPS][AT_ONCE];
-        multiply(f, w, groups, x, count, (size_t)b * QUADS, QUADS, sum);
+        fetch_ahead(x->ahead);
+        start(f, groups, x, count, (size_t)b * QUADS, sum);
+        multiply(w, groups, x, count, (size_t)b * QUADS, QUADS, sum);
         UNROLL
         for (uint32_t t = 0; t < count; t++)
             UNROLL
-            for (uint32_t g = 0; g < groups; g++) {
+            for (uint32_t g = 0; g < groups; g++)
                 out[g][t] = fold_block(f, out[g][t], &w[g], b, input_scale(x, t, b), sum[g][t], &x->sums[t]);
-            }
     }
     UNROLL
     for (uint32_t t = 0; t < count; t++)
@@ -117,13 +145,16 @@ ALWAYS_INLINE void cell_of_blocks(enum fold f, const struct panel *w, uint32_t g
             _mm512_store_ps(y[t][g], out[g][t]);
 }
 
-ALWAYS_INLINE __m512i scaled(enum fold f, __m512i s, __m512i sum, const int32_t *scale)
+/* s += scale * sum */
+ALWAYS_INLINE void add_scaled(enum fold f, __m512i *s, __m512i sum, __m512i scale)
 {
-    __m512i by = _mm512_load_si512(scale);
-    return f == FOLD_WORDS_MIN ? _mm512_dpwssd_epi32(s, sum, by) : _mm512_add_epi32(s, _mm512_mullo_epi32(sum, by));
+    if (f == FOLD_WORDS_MIN)
+        add_word_products(s, sum, scale);
+    else
+        *s = _mm512_add_epi32(*s, _mm512_mullo_epi32(sum, scale));
 }
 
-ALWAYS_INLINE void cell_of_runs(enum fold f, const struct panel *w, uint32_t groups, struct inputs *x, uint32_t count,
+ALWAYS_INLINE void cell_of_runs(enum fold f, const struct panel *w, uint32_t groups, const struct few *x, uint32_t count,
                                 float (*y)[GROUPS][GROUP])
 {
     __m512i s[GROUPS][AT_ONCE], sum[GROUPS][AT_ONCE];
@@ -132,18 +163,29 @@ ALWAYS_INLINE void cell_of_runs(enum fold f, const struct panel *w, uint32_t gro
         UNROLL
         for (uint32_t g = 0; g < groups; g++)
             s[g][t] = _mm512_setzero_si512();
-    if (step(f) == PANEL_QUADS)
-        multiply(f, w, groups, x, count, 0, PANEL_QUADS, s);
-    else
-        for (size_t r = 0; r < PANEL_QUADS / step(f); r++) {
-            multiply(f, w, groups, x, count, r * step(f), step(f), sum);
-            UNROLL
-            for (uint32_t t = 0; t < count; t++)
-                UNROLL
-                for (uint32_t g = 0; g < groups; g++)
-                    s[g][t] = scaled(f, s[g][t], sum[g][t],
-                                     w[g].scales[step(f) == 4 && f == FOLD_WORDS_MIN ? r / 2 : r]);
+    if (is_whole(f))
+        start(f, groups, x, count, 0, s);
+    for (uint32_t run = 0; run < RUNS; run++) {
+        fetch_ahead(x->ahead);
+        if (is_whole(f)) {
+            multiply(w, groups, x, count, (size_t)run * QUADS, QUADS, s);
+            continue;
         }
+        UNROLL
+        for (uint32_t part = 0; part < QUADS / step(f); part++) {
+            size_t first = (size_t)run * QUADS + part * step(f);
+            start(f, groups, x, count, first, sum);
+            multiply(w, groups, x, count, first, step(f), sum);
+            UNROLL
+            for (uint32_t g = 0; g < groups; g++) {
+                uint32_t scale = f == FOLD_WORDS_MIN ? run : run * (QUADS / step(f)) + part;
+                __m512i by = _mm512_load_si512(w[g].scales[scale]);
+                UNROLL
+                for (uint32_t t = 0; t < count; t++)
+                    add_scaled(f, &s[g][t], sum[g][t], by);
+            }
+        }
+    }
     UNROLL
     for (uint32_t t = 0; t < count; t++)
         UNROLL
@@ -156,36 +198,24 @@ ALWAYS_INLINE void cell_of_runs(enum fold f, const struct panel *w, uint32_t gro
 /* --- all tokens over two panels --------------------------------------------------------------------------------- */
 
 struct pass {
-    const struct acts *x;
-    size_t first_token, blocks;
+    const struct inputs *x;
     uint32_t tokens;
-    uint32_t block;                              /* of 256 columns */
     uint32_t cell_blocks;
-    int32_t bias;
-    const uint8_t *next_cell;                    /* of the first group */
-    size_t cell_lines, group_bytes;
+    struct ahead ahead;
 };
 
-ALWAYS_INLINE void some_tokens(enum fold f, const struct pass *p, const struct panel *w, uint32_t groups, uint32_t t,
+ALWAYS_INLINE void some_tokens(enum fold f, struct pass *p, const struct panel *w, uint32_t groups, uint32_t t,
                                uint32_t count, struct results *r)
 {
-    size_t token = p->first_token + t;
-    struct inputs in = { .q = p->x->q + (token * p->blocks + p->block) * ACT_BLOCK,
-                         .d = p->x->d + (token * p->blocks + p->block) * ACT_SCALES, .blocks = p->blocks,
-                         .ahead = p->next_cell + t * p->cell_lines / p->tokens * VECTOR, .group_bytes = p->group_bytes,
-                         .ahead_lines = (uint32_t)(p->cell_lines * count / p->tokens / (PANEL_QUADS / 4)) + 1 };
-    UNROLL
-    for (uint32_t i = 0; i < count; i++)
-        input_sums(f, p->bias, p->x->sums + ((token + i) * p->blocks + p->block) * ACT_RUNS, &in.sums[i]);
+    const struct few x = { p->x->q[t], p->x->d[t], &p->x->sums[t], &p->ahead };
     if (has_blocks(f))
-        cell_of_blocks(f, w, groups, p->cell_blocks, &in, count, r->y + t);
+        cell_of_blocks(f, w, groups, p->cell_blocks, &x, count, r->y + t);
     else
-        cell_of_runs(f, w, groups, &in, count, r->y + t);
+        cell_of_runs(f, w, groups, &x, count, r->y + t);
 }
 
 /* Six tokens at a time, or so many fewer that the last are not left alone: 8 are 4 + 4, 32 are 2 x 6 + 4 x 5. */
-ALWAYS_INLINE void all_tokens(enum fold f, const struct pass *p, const struct panel *w, uint32_t groups,
-                              struct results *r)
+ALWAYS_INLINE void all_tokens(enum fold f, struct pass *p, const struct panel *w, uint32_t groups, struct results *r)
 {
     uint32_t parts = (p->tokens + AT_ONCE - 1) / AT_ONCE;
     for (uint32_t t = 0, count; t < p->tokens; t += count, parts--) {
@@ -204,7 +234,7 @@ ALWAYS_INLINE void all_tokens(enum fold f, const struct pass *p, const struct pa
 }
 
 #define FOLD(name)                                                                                                     \
-    static void pass_##name(const struct pass *p, const struct panel *w, uint32_t groups, struct results *r)           \
+    static void pass_##name(struct pass *p, const struct panel *w, uint32_t groups, struct results *r)                 \
     {                                                                                                                  \
         if (groups == GROUPS)                                                                                          \
             all_tokens(FOLD_##name, p, w, GROUPS, r);                                                                  \
@@ -221,7 +251,7 @@ FOLD(LONGS)
 FOLD(LONGS_16)
 #undef FOLD
 
-static void pass(enum fold f, const struct pass *p, const struct panel *w, uint32_t groups, struct results *r)
+static void pass(enum fold f, struct pass *p, const struct panel *w, uint32_t groups, struct results *r)
 {
     switch (f) {
     case FOLD_BLOCKS: pass_BLOCKS(p, w, groups, r); return;
@@ -236,45 +266,79 @@ static void pass(enum fold f, const struct pass *p, const struct panel *w, uint3
     ENSURE(false);
 }
 
-/* One or two groups from row on, p->tokens tokens. */
-static void multiply_groups(const struct matrix *w, struct pass *p, uint32_t row, uint32_t groups, struct results *r)
+/* --- rows ------------------------------------------------------------------------------------------------------- */
+
+/* The activations of tokens [first, first + tokens) at one block of 256 columns. */
+static void take_inputs(const struct acts *x, const struct panel_kind *kind, size_t first, uint32_t tokens, size_t block,
+                        struct inputs *to)
 {
-    struct panel_kind kind = panel_kind(w->type);
-    size_t group_bytes = packed_group_bytes(w->type, w->cols);
-    const uint8_t *cell = w->packed + row / GROUP * group_bytes;
+    size_t blocks = ops_act_blocks(x->cols);
+    for (uint32_t t = 0; t < tokens; t++) {
+        size_t at = (first + t) * blocks + block;
+        memcpy(to->q[t], x->q + at * ACT_BLOCK, ACT_BLOCK);
+        memcpy(to->d[t], x->d + at * ACT_SCALES, sizeof to->d[t]);
+        input_sums(kind->fold, kind->bias, x->sums + at * ACT_RUNS, &to->sums[t]);
+    }
+}
+
+/* One cell of one or two groups; `next` are those that come after them. */
+static void multiply_cell(const struct matrix *w, const struct panel_kind *kind, struct pass *p, const uint8_t *cell,
+                          uint32_t groups, const uint8_t *next, struct results *r)
+{
     struct panel panels[GROUPS];
-    p->bias = kind.bias;
-    p->group_bytes = group_bytes;
-    memset(r->y, 0, p->tokens * sizeof *r->y);
-    for (uint32_t first = 0; first < w->cols; first += CELL_COLS) {
-        uint32_t n = packed_cell_blocks(w->type, w->cols, first);
-        for (uint32_t g = 0; g < groups; g++)
-            panel_fill(w->type, cell + g * group_bytes, n, &panels[g]);
-        p->block = first / CELL_COLS;
-        p->cell_blocks = n;
-        p->cell_lines = packed_cell_bytes(w->type, n) / VECTOR + 1;
-        p->next_cell = cell + packed_cell_bytes(w->type, n);
-        pass(kind.fold, p, panels, groups, r);
-        cell += packed_cell_bytes(w->type, n);
+    size_t group_bytes = packed_group_bytes(w->type, w->cols), bytes = packed_cell_bytes(w->type, p->cell_blocks);
+    uint32_t passes = (p->tokens + AT_ONCE - 1) / AT_ONCE;
+    for (uint32_t g = 0; g < groups; g++)
+        panel_fill(w->type, cell + g * group_bytes, p->cell_blocks, &panels[g]);
+    p->ahead = (struct ahead){ .next = next, .end = next + bytes, .group_bytes = (groups - 1) * group_bytes,
+                               .lines = (uint32_t)(bytes / VECTOR / (passes * RUNS)) + 1 };
+    pass(kind->fold, p, panels, groups, r);
+}
+
+/* Up to 128 rows from `row` on, up to 128 tokens from `first` on. */
+static void multiply_stripe(const struct matrix *w, const struct acts *x, size_t first, uint32_t tokens, uint32_t row,
+                            uint32_t rows, struct results r[PAIRS])
+{
+    struct inputs in;
+    struct pass p = { .x = &in, .tokens = tokens };
+    const struct panel_kind kind = panel_kind(w->type);
+    const size_t group_bytes = packed_group_bytes(w->type, w->cols);
+    const uint8_t *cell = w->packed + row / GROUP * group_bytes;
+    for (uint32_t i = 0; i < PAIRS; i++)
+        memset(r[i].y, 0, tokens * sizeof *r[i].y);
+    for (uint32_t col = 0; col < w->cols; col += CELL_COLS) {
+        p.cell_blocks = packed_cell_blocks(w->type, w->cols, col);
+        take_inputs(x, &kind, first, tokens, col / CELL_COLS, &in);
+        const uint8_t *below = cell + packed_cell_bytes(w->type, p.cell_blocks);
+        for (uint32_t at = 0; at < rows; at += PAIR_ROWS) {
+            const uint8_t *here = cell + at / GROUP * group_bytes;
+            const uint8_t *next = rows - at > PAIR_ROWS ? here + GROUPS * group_bytes : below;
+            multiply_cell(w, &kind, &p, here, rows - at > GROUP ? GROUPS : 1, next, &r[at / PAIR_ROWS]);
+        }
+        cell = below;
+    }
+}
+
+static void store_stripe(const struct results r[PAIRS], uint32_t tokens, uint32_t rows, float *y, size_t stride)
+{
+    for (uint32_t at = 0; at < rows; at += GROUP) {
+        __mmask16 here = (__mmask16)(rows - at >= GROUP ? 0xffffu : (1u << (rows - at)) - 1);
+        const struct results *pair = &r[at / PAIR_ROWS];
+        for (uint32_t t = 0; t < tokens; t++)
+            _mm512_mask_storeu_ps(y + t * stride + at, here, _mm512_load_ps(pair->y[t][at / GROUP % GROUPS]));
     }
 }
 
 void avx512_gemm(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
                  size_t stride)
 {
-    struct results r;
+    struct results r[PAIRS];
     for (uint32_t t = 0; t < n; t += BATCH) {
-        struct pass p = { .x = x, .first_token = t, .blocks = ops_act_blocks(w->cols),
-                          .tokens = n - t < BATCH ? n - t : BATCH };
-        for (uint32_t row = begin; row < end; row += GROUPS * GROUP) {
-            uint32_t groups = end - row > GROUP ? GROUPS : 1;
-            multiply_groups(w, &p, row, groups, &r);
-            for (uint32_t g = 0; g < groups; g++) {
-                uint32_t at = row + g * GROUP;
-                __mmask16 rows = (__mmask16)(end - at >= GROUP ? 0xffffu : (1u << (end - at)) - 1);
-                for (uint32_t i = 0; i < p.tokens; i++)
-                    _mm512_mask_storeu_ps(y + (t + i) * stride + at, rows, _mm512_load_ps(r.y[i][g]));
-            }
+        uint32_t tokens = n - t < BATCH ? n - t : BATCH;
+        for (uint32_t row = begin; row < end; row += STRIPE_ROWS) {
+            uint32_t rows = end - row < STRIPE_ROWS ? end - row : STRIPE_ROWS;
+            multiply_stripe(w, x, t, tokens, row, rows, r);
+            store_stripe(r, tokens, rows, y + t * stride + row, stride);
         }
     }
 }

@@ -59,11 +59,12 @@ static void multiply_item(void *ctx, uint32_t item)
 }
 
 /* Rows of a matrix per item: enough items that a slow thread does not hold up the others, few enough to be cheap, and a
- * share of the weights that stays in the second-level cache while the tokens of a prompt pass over it. */
-static uint32_t rows_per_item(const struct transformer *t, uint32_t rows)
+ * share of the weights that stays in the second-level cache while the tokens of a prompt pass over it. A backend arranges
+ * the inputs of a prompt anew for each item, hence larger ones then. */
+static uint32_t rows_per_item(const struct transformer *t, uint32_t rows, uint32_t tokens)
 {
-    uint32_t per = rows / (pool_threads(t->pool) * 4) + 1;
-    per = per > 64 ? 64 : per;
+    uint32_t per = rows / (pool_threads(t->pool) * 4) + 1, most = tokens < 32 ? 64 : 128;
+    per = per > most ? most : per;
     uint32_t group = t->ops->group_rows;
     return (per + group - 1) / group * group;
 }
@@ -75,7 +76,7 @@ static void multiply(struct transformer *t, const struct product *products, uint
     uint32_t rows = 0, items = 0;
     for (uint32_t i = 0; i < count; i++)
         rows += products[i].w->rows;
-    l.rows_per_item = rows_per_item(t, rows);
+    l.rows_per_item = rows_per_item(t, rows, n);
     for (uint32_t i = 0; i < count; i++) {
         items += (products[i].w->rows + l.rows_per_item - 1) / l.rows_per_item;
         l.products[i] = products[i];

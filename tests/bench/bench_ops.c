@@ -1,8 +1,8 @@
 /* bench_ops.c - how near do the matrix products come to what the machine can do? Not a test.
  *
- *     bench_ops [--backend NAME] [--threads N] [--type NAME] [--mb N] [--pack]
+ *     bench_ops [--backend NAME] [--threads N] [--type NAME] [--tokens N] [--mb N] [--pack]
  *
- * For every quantised type and 1, 8, 32 and 128 tokens: bytes of packed weights and multiplications per second, spread
+ * For every quantised type and 1, 8, 32 and 128 tokens (or N): bytes of packed weights and multiplications per second, spread
  * over a pool as the engine does it. Between the samples two probes run: reading memory as fast as it goes, and, on
  * x86 with VNNI, nothing but vpdpbusd on registers. The best sample of each is compared, so all of them saw the same
  * minute.
@@ -23,7 +23,7 @@
 #include <immintrin.h>
 #endif
 
-enum { COLS = 4096, TOKENS_MAX = 128, ROWS_PER_ITEM = 64, SAMPLES = 7, PEAK_STEPS = 1 << 17 };
+enum { COLS = 4096, TOKENS_MAX = 128, ROWS_PER_ITEM = 128, SAMPLES = 7, PEAK_STEPS = 1 << 17 };
 
 struct bench {
     const struct ops *ops;
@@ -89,14 +89,15 @@ __attribute__((target("avx2"))) static uint32_t read_all(const uint8_t *p, size_
 __attribute__((target("avx512f,avx512vnni"))) static uint32_t dot_steps(void)
 {
     __m512i s[12], a = _mm512_set1_epi8(3), x = _mm512_set1_epi8(5);
+#pragma GCC unroll 12
     for (int k = 0; k < 12; k++)
         s[k] = _mm512_set1_epi32(k);
     for (uint32_t i = 0; i < PEAK_STEPS; i++) {
 #pragma GCC unroll 12
         for (int k = 0; k < 12; k++)
-            s[k] = _mm512_dpbusd_epi32(s[k], a, x);
-        __asm__ volatile("" : "+v"(a), "+v"(x));
+            __asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(s[k]) : "v"(a), "v"(x));
     }
+#pragma GCC unroll 12
     for (int k = 1; k < 12; k++)
         s[0] = _mm512_add_epi32(s[0], s[k]);
     return (uint32_t)_mm512_reduce_add_epi32(s[0]);
@@ -167,7 +168,7 @@ static void *must(void *p)
     return p;
 }
 
-static void run_type(struct bench *b, const struct block_format *f, size_t megabytes, bool pack_only)
+static void run_type(struct bench *b, const struct block_format *f, size_t megabytes, uint32_t tokens, bool pack_only)
 {
     struct rng r;
     rng_init(&r, 1);
@@ -192,7 +193,10 @@ static void run_type(struct bench *b, const struct block_format *f, size_t megab
     }
     b->y = must(malloc((size_t)rows * TOKENS_MAX * sizeof *b->y));
     for (uint32_t n = 1; n <= TOKENS_MAX && !pack_only; n = n == 1 ? 8 : n * 4)
-        measure(b, tensor_type_name(f->type), n);
+        if (tokens == 0)
+            measure(b, tensor_type_name(f->type), n);
+    if (tokens > 0)
+        measure(b, tensor_type_name(f->type), tokens);
     free(b->y);
     free(packed);
     free(data);
@@ -226,6 +230,7 @@ int main(int argc, char **argv)
     uint32_t threads = 2;
     size_t megabytes = 128;
     const char *type = NULL;
+    uint32_t tokens = 0;
     bool pack_only = false;
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
@@ -235,12 +240,14 @@ int main(int argc, char **argv)
             threads = (uint32_t)atoi(value), i++;
         else if (strcmp(argv[i], "--type") == 0)
             type = value, i++;
+        else if (strcmp(argv[i], "--tokens") == 0)
+            tokens = (uint32_t)atoi(value), i++;
         else if (strcmp(argv[i], "--mb") == 0)
             megabytes = (size_t)atoi(value), i++;
         else if (strcmp(argv[i], "--pack") == 0)
             pack_only = true;
     }
-    if (!b.ops || pool_open(threads, &b.pool) != OK)
+    if (!b.ops || tokens > TOKENS_MAX || pool_open(threads, &b.pool) != OK)
         return 1;
     make_acts(&b);
     printf("%s, %u threads, %zu MB of weights\n", b.ops->name, threads, megabytes);
@@ -248,7 +255,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; (f = block_format_at(i)); i++)
         if (!type || strcmp(type, tensor_type_name(f->type)) == 0) {
             fill_acts(&b, f->type);
-            run_type(&b, f, megabytes, pack_only);
+            run_type(&b, f, megabytes, tokens, pack_only);
         }
     pool_close(b.pool);
     free(b.x.q);
