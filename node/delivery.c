@@ -38,6 +38,7 @@ void delivery_begin(struct provider *p, struct work *w, const struct node_id *no
     struct agent_effect *e = effects_add(s->out, AGENT_RUN_START);
     e->u.start.run = w->run;
     e->u.start.model = terms->model;
+    e->u.start.requester = terms->requester;
     e->u.start.tokens = (const uint32_t *)(const void *)effects_copy(s->out, bytes_of(tokens, prompt->count * sizeof *tokens)).data;
     e->u.start.token_count = prompt->count;
     e->u.start.output_max = terms->output_max;

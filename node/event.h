@@ -120,6 +120,7 @@ struct agent_effect {
         struct {
             struct run_id run;
             struct hash model;
+            struct pubkey requester;                       /* only he reads on from what his runs before left here */
             const uint32_t *tokens; uint32_t token_count;  /* prompt, and for a continuation the answer so far */
             uint32_t output_max;
             uint32_t allowed;                              /* pause after so many tokens until AGENT_RUN_ALLOW; 0: output_max */

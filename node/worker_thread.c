@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <sodium.h>
+
 #include "kernels/measure_posix.h"
 
 enum command_kind { COMMAND_START, COMMAND_ALLOW, COMMAND_CANCEL };
@@ -19,7 +21,9 @@ struct command {
     struct engine_job job;                             /* tokens owned by this command until the engine has copied them */
     uint32_t *tokens;
     uint32_t stop_ids[STOP_IDS_MAX];
+    struct pubkey requester;
 };
+_Static_assert((int)PUBKEY_BYTES == (int)ENGINE_OWNER_BYTES, "a requester is the owner of his past");
 
 struct worker {
     const struct model *model;
@@ -36,6 +40,14 @@ struct worker {
     struct worker_event events[WORKER_EVENTS_MAX];
     uint32_t event_first, event_count;
 };
+
+static void free_tokens(struct command *c)
+{
+    if (c->tokens)
+        sodium_memzero(c->tokens, c->job.n * sizeof *c->tokens);
+    free(c->tokens);
+    c->tokens = NULL;
+}
 
 static void put_event(struct worker *w, const struct worker_event *e)
 {
@@ -135,8 +147,9 @@ static bool run_command(struct worker *w, struct command *c)
     switch (c->kind) {
     case COMMAND_START:
         c->job.stop_ids = c->stop_ids;
+        c->job.owner = c->requester.b;
         err = engine_start(w->engine, &c->job);
-        free(c->tokens);
+        free_tokens(c);
         if (err != OK)
             put_done(w, c->run, FINISH_ERROR, err);
         return err != OK;
@@ -190,7 +203,7 @@ static void put_output(struct worker *w, const struct engine_output *o)
         put_done(w, run, finish_of(o->finish), o->error);
 }
 
-/* Sleeps until there is a command, the worker closes or the next self-test is due. False when closing. */
+/* Sleeps until there is a command, the worker closes or `until`. False when closing. */
 static bool wait_for_work(struct worker *w, const struct timespec *until)
 {
     pthread_mutex_lock(&w->lock);
@@ -218,42 +231,69 @@ static void fail(struct worker *w, enum err err, const char *text)
     wake(w);
 }
 
+/* What comes by itself, in seconds of the monotonic clock. */
+struct due {
+    time_t self_test, forget;
+};
+
+enum { NEVER_S = 1 << 30 };
+
+static time_t now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+static enum err do_what_is_due(struct worker *w, struct due *d)
+{
+    time_t now = now_s();
+    if (now >= d->forget) {
+        engine_forget(w->engine);
+        d->forget = now + NEVER_S;
+    }
+    if (now < d->self_test)
+        return OK;
+    d->self_test = now + WORKER_SELF_TEST_S;
+    return engine_self_test(w->engine);
+}
+
+static enum err step(struct worker *w)
+{
+    struct engine_output outputs[ENGINE_SLOTS_MAX];
+    size_t n = 0;
+    enum err err = engine_step(w->engine, outputs, ENGINE_SLOTS_MAX, &n);
+    for (size_t i = 0; err == OK && i < n; i++)
+        put_output(w, &outputs[i]);
+    if (err == OK && n)
+        wake(w);
+    return err;
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
-    struct engine_output outputs[ENGINE_SLOTS_MAX];
-    struct timespec test_at;
     if (!open_engine(w))
         return NULL;
-    clock_gettime(CLOCK_MONOTONIC, &test_at);
-    test_at.tv_sec += WORKER_SELF_TEST_S;
+    struct due due = { .self_test = now_s() + WORKER_SELF_TEST_S, .forget = now_s() + NEVER_S };
     while (!is_closing(w)) {
-        struct timespec now;
-        size_t n = 0;
         run_commands(w);
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (now.tv_sec >= test_at.tv_sec) {
-            test_at.tv_sec = now.tv_sec + WORKER_SELF_TEST_S;
-            enum err err = engine_self_test(w->engine);
-            if (err != OK) {
-                fail(w, err, "the hourly self-test of the backend failed");
-                return NULL;
-            }
+        if (do_what_is_due(w, &due) != OK) {
+            fail(w, ERR_DEVICE, "the hourly self-test of the backend failed");
+            return NULL;
         }
         if (!engine_has_work(w->engine)) {
-            if (!wait_for_work(w, &test_at))
+            struct timespec until = { .tv_sec = due.forget < due.self_test ? due.forget : due.self_test };
+            if (!wait_for_work(w, &until))
                 break;
             continue;
         }
-        enum err err = engine_step(w->engine, outputs, ENGINE_SLOTS_MAX, &n);
+        enum err err = step(w);
         if (err != OK) {
             fail(w, err, "the engine failed");
             return NULL;
         }
-        for (size_t i = 0; i < n; i++)
-            put_output(w, &outputs[i]);
-        if (n)
-            wake(w);
+        due.forget = now_s() + WORKER_KEEP_S;
     }
     return NULL;
 }
@@ -301,7 +341,7 @@ void worker_close(struct worker *w)
     pthread_mutex_unlock(&w->lock);
     pthread_join(w->thread, NULL);
     while (take_command(w, &c))
-        free(c.tokens);
+        free_tokens(&c);
     if (w->engine)
         engine_close(w->engine);
     pthread_cond_destroy(&w->work);
@@ -326,7 +366,7 @@ enum err worker_start(struct worker *w, const struct agent_effect *e)
 {
     ENSURE(e->kind == AGENT_RUN_START);
     ENSURE(e->u.start.stop_count <= STOP_IDS_MAX);
-    struct command c = { .kind = COMMAND_START, .run = e->u.start.run };
+    struct command c = { .kind = COMMAND_START, .run = e->u.start.run, .requester = e->u.start.requester };
     size_t bytes = (size_t)e->u.start.token_count * sizeof *c.tokens;
     c.tokens = malloc(bytes ? bytes : 1);
     if (!c.tokens)
@@ -343,7 +383,7 @@ enum err worker_start(struct worker *w, const struct agent_effect *e)
     };
     enum err err = put_command(w, &c);
     if (err != OK)
-        free(c.tokens);
+        free_tokens(&c);
     return err;
 }
 
@@ -386,6 +426,7 @@ bool worker_next(struct worker *w, struct worker_event *out)
     bool got = w->event_count > 0;
     if (got) {
         *out = w->events[w->event_first];
+        w->events[w->event_first] = (struct worker_event){ .token = 0 };
         w->event_first = (w->event_first + 1) % WORKER_EVENTS_MAX;
         if (w->event_count-- == WORKER_EVENTS_MAX)
             pthread_cond_signal(&w->room);

@@ -17,6 +17,8 @@
 #include "node/event.h"
 
 enum { WORKER_EVENTS_MAX = 1024, WORKER_COMMANDS_MAX = 8 * JOBS_MAX, WORKER_SELF_TEST_S = 3600 };
+/* So long after the last token, what was kept for the next turns of requesters is wiped. */
+enum { WORKER_KEEP_S = 600 };
 
 struct worker_options {
     const char *backend;                               /* NULL: best */
