@@ -12,7 +12,8 @@ if(TM_NVCC AND NOT TM_SANITIZE)
   set_tests_properties(check_ptx PROPERTIES LABELS check TIMEOUT 1200 SKIP_RETURN_CODE 77)
 endif()
 
-# With the real kernels in the library (TM_CUDA) the whole-model test runs on the GPU; tests/gpu.sh builds this.
+# With the real kernels in the library (TM_CUDA) the whole-model test is for a GPU; tests/gpu/CMakeLists.txt builds the
+# same without the rest.
 if(TM_CUDA)
   find_package(CUDAToolkit REQUIRED)
   add_executable(gpu_device gpu/test_cuda_device.c gpu/silicon_runtime.c)
