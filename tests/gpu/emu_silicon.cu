@@ -1,7 +1,8 @@
 /* emu_silicon.cu - a real GPU in the place of the emulated one, so that the same tests run on it.
  *
- * Buffers are managed memory, which host and device both read; waiting for the device and its errors are what
- * emu_take_faults() is for. Races are compute-sanitizer's to find here, and seeds mean nothing. */
+ * Buffers are managed memory, which host and device both read; where the machine has none that both may touch, or with
+ * TM_GPU_PINNED set, they are the host's, which the device reads over the bus. Waiting for the device and its errors are
+ * what emu_take_faults() is for. Races are compute-sanitizer's to find here, and seeds mean nothing. */
 #include "tests/gpu/emu.h"
 
 #include <cuda_runtime.h>
@@ -18,10 +19,18 @@ static void note(cudaError_t e)
         snprintf(first_failure, sizeof first_failure, "%s", cudaGetErrorString(e));
 }
 
+static bool is_pinned(void)
+{
+    int managed = 0;
+    return getenv("TM_GPU_PINNED") || cudaDeviceGetAttribute(&managed, cudaDevAttrConcurrentManagedAccess, 0) ||
+           !managed;
+}
+
 void *emu_alloc(const char *name, size_t bytes)
 {
     void *p = NULL;
-    if (cudaMallocManaged(&p, bytes + 256) != cudaSuccess) {
+    static const bool pinned = is_pinned();
+    if ((pinned ? cudaMallocHost(&p, bytes + 256) : cudaMallocManaged(&p, bytes + 256)) != cudaSuccess) {
         fprintf(stderr, "no %zu bytes for %s on a GPU\n", bytes, name);
         exit(2);
     }
@@ -33,7 +42,9 @@ void *emu_alloc(const char *name, size_t bytes)
 void emu_free(void *p)
 {
     note(cudaDeviceSynchronize());
-    note(cudaFree(p));
+    cudaPointerAttributes a;
+    note(cudaPointerGetAttributes(&a, p));
+    note(a.type == cudaMemoryTypeHost ? cudaFreeHost(p) : cudaFree(p));
 }
 
 uint32_t emu_take_faults(const char **first)
