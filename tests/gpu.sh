@@ -22,7 +22,8 @@
 #
 # A part that fails or takes too long does not stop the others. All together stop after TM_GPU_BUDGET seconds (540).
 # Logs are in build-gpu/log. TM_GPU_ARCH: the architecture of the programs (this GPU's, or sm_90); TM_GPU_ARCHES:
-# those whose PTX is checked. TM_GPU_PINNED=1: tests without managed memory (emu_silicon.cu). Exit: 0 all is equal, 1 something failed, 2 no GPU, no programs, or not our words.
+# those whose PTX is checked. TM_GPU_PINNED=1: tests without managed memory (emu_silicon.cu). Exit: 0 all is equal, 1
+# something failed, 2 no GPU, no programs, or not our words.
 set -u
 cd "$(dirname "$0")/.."
 out=$PWD/build-gpu
