@@ -9,6 +9,7 @@ tm_test(NAME test_cert SOURCES unit/test_cert.c LINK tm_crypto)
 tm_test(NAME test_bootstrap SOURCES unit/test_bootstrap.c LINK tm_crypto)
 tm_test(NAME test_keyfile SOURCES unit/test_keyfile.c LINK tm_crypto_posix)
 
+tm_fuzz(NAME fuzz_keyfile SOURCES fuzz/fuzz_keyfile.c LINK tm_crypto_posix)
 tm_fuzz(NAME fuzz_codec SOURCES fuzz/fuzz_codec.c LINK tm_crypto)
 tm_fuzz(NAME fuzz_cert SOURCES fuzz/fuzz_cert.c LINK tm_crypto)
 tm_fuzz(NAME fuzz_bootstrap SOURCES fuzz/fuzz_bootstrap.c LINK tm_crypto)

@@ -9,6 +9,8 @@ endforeach()
 foreach(decoder terms claim receipt note bundle)
   tm_fuzz(NAME fuzz_${decoder} SOURCES fuzz/fuzz_${decoder}.c LINK tm_ledger)
 endforeach()
+tm_fuzz(NAME fuzz_rows SOURCES fuzz/fuzz_rows.c sim/verify_cache.c sim/promises.c LINK ledger_rig MUTATIONS 100)
+target_link_options(fuzz_rows PRIVATE -Wl,--wrap=key_verify)    # most rows are as they were in the run before
 tm_test(NAME test_store SOURCES unit/test_store.c LINK tm_store_lmdb)
 
 add_executable(crash_lmdb ledger/crash_lmdb.c)

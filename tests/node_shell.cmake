@@ -16,5 +16,6 @@ foreach(call mdb_txn_commit agent_next transport_dial transport_send transport_h
   target_link_options(test_commit_first PRIVATE -Wl,--wrap=${call})
 endforeach()
 tm_test(NAME test_catalog SOURCES unit/test_catalog.c LINK tm_shell tm_test_gguf)
+tm_fuzz(NAME fuzz_config SOURCES fuzz/fuzz_config.c LINK tm_shell MUTATIONS 300)
 tm_fuzz(NAME fuzz_api SOURCES fuzz/fuzz_api.c LINK tm_shell)
 tm_test(NAME test_gateway SOURCES unit/test_gateway.c LINK tm_shell tm_test_gguf LABELS "unit;shell")
