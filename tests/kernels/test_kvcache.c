@@ -30,7 +30,18 @@ static void random_slots_never_share_a_page(void **state)
     assert_ok(kvcache_init(&kv, LAYERS, HEADS, DIM, SLOTS, PAGES, PER_SLOT));
     for (int round = 0; round < 5000; round++) {
         uint32_t slot = (uint32_t)rng_below(&r, SLOTS);
-        if (held[slot] > 0) {
+        if (held[slot] > 0 && rng_below(&r, 2) == 0) {     /* grows or shrinks; what it keeps stays where it is */
+            uint32_t before[PER_SLOT], need = 1 + (uint32_t)rng_below(&r, PER_SLOT), kept = need < held[slot] ? need : held[slot];
+            const uint32_t *table = kv.pages.tables + slot * kv.pages.per_slot;
+            memcpy(before, table, sizeof before);
+            enum err expected = used - held[slot] + need > PAGES ? ERR_CAPACITY : OK;
+            assert_err(kvpages_reserve(&kv.pages, slot, need * CHUNK), expected);
+            assert_memory_equal(before, table, kept * sizeof before[0]);
+            if (expected == OK) {
+                used += need - held[slot];
+                held[slot] = need;
+            }
+        } else if (held[slot] > 0) {
             kvpages_release(&kv.pages, slot);
             used -= held[slot];
             held[slot] = 0;
