@@ -12,6 +12,7 @@
  */
 #include "kernels/matmul_avx512.h"
 
+#include "kernels/dot_avx512.h"
 #include "kernels/fold_avx512.h"
 
 enum { GROUPS = 2, AT_ONCE = 6, BATCH = 128, STRIPE_ROWS = 128, PAIR_ROWS = GROUPS * GROUP,
@@ -54,17 +55,6 @@ ALWAYS_INLINE uint32_t step(enum fold f)
 
 /* --- the inner loop --------------------------------------------------------------------------------------------- */
 
-/* vpdpbusd and vpdpwssd. Not the intrinsics: around loops gcc 12 copies their accumulators between registers. */
-ALWAYS_INLINE void add_products(__m512i *sum, __m512i weights, __m512i inputs)
-{
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(weights), "v"(inputs));
-}
-
-ALWAYS_INLINE void add_word_products(__m512i *sum, __m512i a, __m512i b)
-{
-    __asm__("vpdpwssd %2, %1, %0" : "+v"(*sum) : "v"(a), "v"(b));
-}
-
 ALWAYS_INLINE __m512i four_inputs(const int8_t *q)
 {
     int32_t four;
@@ -81,8 +71,8 @@ ALWAYS_INLINE __m512 input_scale(const struct few *x, uint32_t t, uint32_t b)
 ALWAYS_INLINE void fetch_ahead(struct ahead *a)
 {
     for (uint32_t i = 0; i < a->lines && a->next < a->end; i++, a->next += VECTOR) {
-        _mm_prefetch((const char *)a->next, _MM_HINT_T0);
-        _mm_prefetch((const char *)a->next + a->group_bytes, _MM_HINT_T0);
+        fetch_line(a->next);
+        fetch_line(a->next + a->group_bytes);
     }
 }
 

@@ -58,7 +58,7 @@ ALWAYS_INLINE void prefetch(const uint8_t *p, uint32_t vectors)
 {
     UNROLL
     for (uint32_t i = 0; i < vectors; i++)
-        _mm_prefetch((const char *)p + PREFETCH_BYTES + i * VECTOR, _MM_HINT_T0);
+        fetch_line(p + PREFETCH_BYTES + i * VECTOR);
 }
 
 /* --- a cell of blocks of 32 ------------------------------------------------------------------------------------- */
@@ -79,7 +79,7 @@ ALWAYS_INLINE void dot_blocks(enum tensor_type type, const uint8_t *cell, uint32
             __m512i quad = packed_quad(type, codes, 0, k);
             UNROLL
             for (uint32_t t = 0; t < count; t++)
-                sum[t] = _mm512_dpbusd_epi32(sum[t], quad, four_inputs(x, t, b * RUN_COLS + k * 4));
+                add_products(&sum[t], quad, four_inputs(x, t, b * RUN_COLS + k * 4));
         }
         __m512 d = packed_d(type, cell, b);
         UNROLL
@@ -110,7 +110,7 @@ ALWAYS_INLINE void add_run(enum tensor_type type, const uint8_t *codes, uint32_t
         __m512i quad = packed_quad(type, codes, r, k);
         UNROLL
         for (uint32_t t = 0; t < count; t++)
-            sum[t] = _mm512_dpbusd_epi32(sum[t], quad, four_inputs(x, t, r * RUN_COLS + k * 4));
+            add_products(&sum[t], quad, four_inputs(x, t, r * RUN_COLS + k * 4));
     }
     UNROLL
     for (uint32_t t = 0; t < count; t++)
@@ -137,7 +137,7 @@ ALWAYS_INLINE __m512i min_sum(enum tensor_type type, const uint8_t *cell, const 
     __m512i b = _mm512_setzero_si512();
     UNROLL
     for (uint32_t pair = 0; pair < runs / 2; pair++)
-        b = _mm512_dpwssd_epi32(b, packed_min_pair(type, cell, pair), pair_at(sums + pair * 2));
+        add_word_products(&b, packed_min_pair(type, cell, pair), pair_at(sums + pair * 2));
     return b;
 }
 

@@ -41,9 +41,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/dot_avx512.h"
 #include "kernels/ops.h"
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum { GROUP = 16, VECTOR = 64, CELL_COLS = 256, CELL_BLOCKS = 8, RUN_COLS = 32, QUADS = 8 };
 
