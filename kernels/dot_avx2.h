@@ -27,7 +27,8 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { GROUPS_AT_ONCE = 2, TOKENS_AT_ONCE = 4, PLANES_MAX = 2, SUMS_MAX = GROUPS_AT_ONCE * TOKENS_AT_ONCE };
+enum { GROUPS_AT_ONCE = 2, TOKENS_AT_ONCE = 4, PLANES_MAX = 2, SUMS_MAX = GROUPS_AT_ONCE * TOKENS_AT_ONCE,
+       AHEAD_BYTES = 2048, LINE_BYTES = 64 };
 
 enum dot_form { DOT_PLANES, DOT_SIGNED, DOT_VNNI };
 
@@ -252,6 +253,17 @@ INLINE __m256 step(__m256 factor, float dx, __m256i sum, __m256 y)
 
 /* --- a block: types whose every unit is a step -------------------------------------------------------------------- */
 
+/* A unit's share of the lines that lie AHEAD_BYTES further on in each group. All of a block's at once would fill the queue
+ * to memory, and the products would wait behind it. */
+INLINE void fetch_ahead(const uint8_t *const *block, uint32_t groups, uint32_t bytes, uint32_t u)
+{
+    const uint32_t share = (bytes / UNITS + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    UNROLL
+    for (uint32_t g = 0; g < groups; g++)
+        for (uint32_t i = 0; i < share; i += LINE_BYTES)
+            _mm_prefetch((const char *)block[g] + AHEAD_BYTES + u * share + i, _MM_HINT_T0);
+}
+
 INLINE void dot_block_of_steps(const struct dot *k, uint32_t groups, uint32_t tokens, uint32_t units,
                                const uint8_t *const *block, const uint8_t *const *unpacked, const struct tokens *x,
                                __m256 *y)
@@ -261,6 +273,8 @@ INLINE void dot_block_of_steps(const struct dot *k, uint32_t groups, uint32_t to
     for (uint32_t u = 0; u < units; u++) {
         __m256i sum[SUMS_MAX];
         const uint8_t *unit[GROUPS_AT_ONCE];
+        if (!unpacked)
+            fetch_ahead(block, groups, at.bytes, u);
         UNROLL
         for (uint32_t g = 0; g < groups; g++) {
             unit[g] = unpacked ? unpacked[g] + u * CHUNKS * CHUNK_BYTES * k->planes
@@ -311,6 +325,8 @@ INLINE void dot_block_of_scales(const struct dot *k, uint32_t groups, uint32_t t
     for (uint32_t u = 0; u < UNITS; u++) {
         const uint8_t *unit[GROUPS_AT_ONCE];
         __m256i scales[GROUPS_AT_ONCE];
+        if (!unpacked)
+            fetch_ahead(block, groups, at.bytes, u);
         UNROLL
         for (uint32_t g = 0; g < groups; g++) {
             unit[g] = unpacked ? unpacked[g] + u * CHUNKS * CHUNK_BYTES * k->planes

@@ -38,7 +38,7 @@ INLINE __m256 load_rows(const float *y, uint32_t count)
 
 /* One token: the weights come from memory and are used once. One stream of addresses does not use its bandwidth, so
  * several groups are walked side by side, a block of each in turn. */
-enum { STREAMS = 4, AHEAD_BYTES = 2048, LINE_BYTES = 64 };
+enum { STREAMS = 4 };
 
 INLINE void multiply_one(const struct dot *k, const struct product *m)
 {
@@ -52,9 +52,6 @@ INLINE void multiply_one(const struct dot *k, const struct product *m)
             uint32_t units = cols - first < ACT_BLOCK ? (cols - first) / UNIT : UNITS;
             struct tokens x = tokens_at(m->x, 0, first / ACT_BLOCK);
             uint32_t bytes = packed_place(&k->f, units).bytes;
-            for (uint32_t s = 0; s < streams; s++)
-                for (uint32_t i = 0; i < bytes; i += LINE_BYTES)
-                    _mm_prefetch((const char *)block + s * group_bytes + AHEAD_BYTES + i, _MM_HINT_T0);
             for (uint32_t s = 0; s + 2 <= streams; s += 2) {
                 const uint8_t *two[] = { block + s * group_bytes, block + (s + 1) * group_bytes };
                 dot_block(k, 2, 1, units, two, NULL, &x, &y[s]);
