@@ -129,6 +129,8 @@ enum err ledger_job_next(struct ledger *l, uint64_t *cursor, struct job *out)
     enum err e = store_seek_before(l->store, STORE_JOB_NUMBER, book_key_view(&before), &key, &value);
     if (e == OK)
         e = job_named_by(l, value, out);
+    if (e == OK && out->number >= *cursor)
+        e = ERR_CORRUPT;                                   /* a damaged number: a walk that goes back never ends */
     if (e == OK)
         *cursor = out->number;
     return e;
@@ -146,6 +148,8 @@ enum err ledger_job_of_id(struct ledger *l, const struct job_id *id, uint64_t *c
     if (key.len != TERMS_JOB_BYTES + 8 || memcmp(key.data, id->b, TERMS_JOB_BYTES) != 0)
         return ERR_NOT_FOUND;
     e = job_named_by(l, value, out);
+    if (e == OK && out->number <= *cursor)
+        e = ERR_CORRUPT;
     if (e == OK)
         *cursor = out->number;
     return e;
