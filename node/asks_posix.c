@@ -16,7 +16,8 @@ void node_handle(struct node *n, const struct agent_event *e)
 static const struct catalog_entry *find_served(struct node *n, const char *asked)
 {
     for (uint32_t i = 0; i < n->model_count; i++)
-        if (n->models[i].ready && node_name_matches(asked, n->models[i].entry->name, &n->models[i].entry->id))
+        if (n->models[i].ready && node_name_matches(asked, n->models[i].entry->name, &n->models[i].entry->id) &&
+            node_model_is_current(n, i))
             return n->models[i].entry;
     return NULL;
 }

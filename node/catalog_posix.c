@@ -162,6 +162,7 @@ enum err catalog_add_file(struct catalog *c, const char *name, const char *path,
             i->has_model = true;
             i->model.release = modelfile_release;
             i->entry.model = &i->model;
+            i->entry.file = &i->file;
             identify(c, i, &g);
         }
         gguf_close(&g);
@@ -173,6 +174,11 @@ enum err catalog_add_file(struct catalog *c, const char *name, const char *path,
     c->files[c->file_count++] = i;
     *out = &i->entry;
     return OK;
+}
+
+bool catalog_is_current(const struct catalog_entry *e, const char *path)
+{
+    return e->file && modelfile_is_unchanged(e->file, path);
 }
 
 /* ---- fetched headers ---- */

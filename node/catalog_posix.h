@@ -22,6 +22,7 @@
 #include "crypto/hash.h"
 #include "kernels/chat.h"
 #include "kernels/model.h"
+#include "kernels/modelfile_posix.h"
 #include "kernels/tokenizer.h"
 #include "node/event.h"
 
@@ -40,6 +41,7 @@ struct catalog_entry {
     bool has_chat;                                     /* false: a template of no known family; plain completions work */
     struct chat chat;
     const struct model *model;                         /* NULL if only the header is here */
+    const struct modelfile *file;                      /* what the model was read from; NULL likewise */
     _Atomic uint32_t *holders;                         /* NULL: stays until the catalog closes */
 };
 
@@ -53,6 +55,8 @@ void catalog_on_progress(struct catalog *c, void (*progress)(void *ctx), void *c
 
 /* Maps, checks and hashes a GGUF file. name NULL: the file's general.name. ERR_FULL over CATALOG_FILES_MAX. */
 enum err catalog_add_file(struct catalog *c, const char *name, const char *path, const struct catalog_entry **out, struct fault *why) MUST_CHECK;
+/* False if `path` no longer names the file that was added from there, or it was written to since. */
+bool catalog_is_current(const struct catalog_entry *e, const char *path);
 /* Takes a copy. ERR_MISMATCH unless H(header), tensor_hash give id; ERR_FULL if every place is held. */
 enum err catalog_add_header(struct catalog *c, const struct hash *id, const struct hash *tensor_hash,
                             struct bytes header, const struct catalog_entry **out, struct fault *why) MUST_CHECK;

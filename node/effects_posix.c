@@ -113,7 +113,10 @@ static void start_run(struct node *n, const struct agent_effect *e)
     for (uint32_t i = 0; i < n->model_count; i++) {
         if (!n->models[i].ready || !hash_equal(&n->models[i].entry->id, &e->u.start.model))
             continue;
-        err = n->run_count == NODE_RUNS_MAX ? ERR_FULL : worker_start(n->models[i].worker, e);
+        if (!node_model_is_current(n, i))
+            err = ERR_CORRUPT;
+        else
+            err = n->run_count == NODE_RUNS_MAX ? ERR_FULL : worker_start(n->models[i].worker, e);
         if (err == OK)
             n->runs[n->run_count++] = (struct node_run){ e->u.start.run, i };
         break;

@@ -122,9 +122,24 @@ static bool say_changed(struct node *n, const char *asked, char out[NODE_WHY_CHA
     return true;
 }
 
+/* One of our own that is served no more. */
+static bool say_failed(const struct node *n, const char *asked, char out[NODE_WHY_CHARS])
+{
+    for (uint32_t i = 0; i < n->model_count; i++) {
+        const struct node_model *m = &n->models[i];
+        if (!m->failed[0] || !node_name_matches(asked, m->entry->name, &m->entry->id))
+            continue;
+        snprintf(out, NODE_WHY_CHARS, "this node does not serve \"%.64s\": %.190s; no other node in reach offers it", asked, m->failed);
+        return true;
+    }
+    return false;
+}
+
 enum err node_say_not_offered(struct node *n, const char *asked, char out[NODE_WHY_CHARS])
 {
     char list[NAMES_CHARS + 1], rest[32] = "";
+    if (say_failed(n, asked, out))
+        return ERR_NO_PROVIDER;
     if (say_changed(n, asked, out))
         return ERR_PINNED;
     uint32_t more = list_names(n, list);

@@ -346,86 +346,6 @@ static void turn_transport(struct node *n)
     }
 }
 
-static void model_is_ready(struct node *n, struct node_model *m, const struct worker_event *w)
-{
-    struct agent_event e = { .kind = AGENT_MODEL_READY };
-    struct served_model *s = &e.u.model;
-    m->speed = *w;
-    m->ready = true;
-    s->id = m->entry->id;
-    s->tensor_hash = m->entry->tensor_hash;
-    snprintf(s->name, sizeof s->name, "%s", m->entry->name);
-    s->header = m->entry->header;
-    s->context = w->context;
-    s->vocab = m->entry->config.vocab;
-    s->slots = m->config->slots ? m->config->slots : 1;
-    snprintf(s->backend, sizeof s->backend, "%.16s", w->text);
-    snprintf(s->device, sizeof s->device, "cpu");
-    s->prefill_millitokens_s = w->prefill_millitokens_s;
-    s->decode_millitokens_s = w->decode_millitokens_s;
-    s->price_input = m->config->price_input;
-    s->price_cached = m->config->price_cached;
-    s->price_output = m->config->price_output;
-    s->energy_mj_per_1k = n->config->energy_mj_per_1k;
-    log_event(LOG_INFO, "model_ready", "model=%s backend=%s prefill=%llu decode=%llu", m->entry->name, w->text,
-              (unsigned long long)(w->prefill_millitokens_s / 1000), (unsigned long long)(w->decode_millitokens_s / 1000));
-    node_handle(n, &e);
-}
-
-static void run_is_done(struct node *n, struct run_id run, enum finish finish, enum err error)
-{
-    struct agent_event e = { .kind = AGENT_RUN_DONE };
-    for (uint32_t i = 0; i < n->run_count; i++)
-        if (n->runs[i].run.id == run.id) {
-            n->runs[i] = n->runs[--n->run_count];
-            break;
-        }
-    e.u.done.run = run;
-    e.u.done.finish = finish;
-    e.u.done.error = error;
-    node_handle(n, &e);
-}
-
-static void model_is_gone(struct node *n, uint32_t idx, const struct worker_event *w)
-{
-    struct agent_event e = { .kind = AGENT_MODEL_GONE };
-    log_event(LOG_ERROR, "model_failed", "model=%s reason=\"%s\"", n->models[idx].entry->name, w->text);
-    n->models[idx].ready = false;
-    memcpy(n->models[idx].failed, w->text, sizeof w->text);
-    e.u.gone.model = n->models[idx].entry->id;
-    node_handle(n, &e);
-    for (uint32_t i = n->run_count; i-- > 0;)
-        if (n->runs[i].model_idx == idx)
-            run_is_done(n, n->runs[i].run, FINISH_ERROR, ERR_DEVICE);
-}
-
-static void turn_worker(struct node *n, uint32_t idx)
-{
-    struct worker_event w;
-    for (uint32_t i = 0; i < NODE_TURN_EVENTS_MAX && n->broken == OK && worker_next(n->models[idx].worker, &w); i++) {
-        struct agent_event e = { .kind = AGENT_RUN_TOKENS };
-        switch (w.kind) {
-        case WORKER_READY:
-            model_is_ready(n, &n->models[idx], &w);
-            break;
-        case WORKER_TOKEN:
-            e.u.tokens.run = w.run;
-            e.u.tokens.tokens = &w.token;
-            e.u.tokens.head_hashes = w.has_head ? &w.head_hash : NULL;
-            e.u.tokens.count = 1;
-            node_handle(n, &e);
-            break;
-        case WORKER_DONE:
-            run_is_done(n, w.run, w.finish, w.error);
-            break;
-        case WORKER_FAILED:
-            model_is_gone(n, idx, &w);
-            break;
-        }
-        n->turn_was_full |= i + 1 == NODE_TURN_EVENTS_MAX;
-    }
-}
-
 static void turn_gateway(struct node *n)
 {
     struct gateway_ask a;
@@ -521,8 +441,7 @@ static void loop(struct node *n)
         ssize_t got = read(n->wake_fd, &drained, sizeof drained);
         (void)got;
         turn_transport(n);
-        for (uint32_t i = 0; i < n->model_count; i++)
-            turn_worker(n, i);
+        node_models_turn(n);
         turn_gateway(n);
         turn_signals(n);
         turn_clock(n);

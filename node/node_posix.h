@@ -27,6 +27,7 @@ enum {
     NODE_DRAIN_MS = 20 * 1000,                             /* SIGTERM: finish what is open for so long at most */
     NODE_MODEL_WAIT_MS = 3000,                             /* a client may name a model whose adverts are still on their way */
     NODE_YOUNG_MS = 10 * 1000,                             /* as long as its neighbours may be about to advertise, too */
+    NODE_FILES_MS = 5000,                                  /* how often the files of served models are looked at */
     NODE_WAITING_MS = 5000,                                /* not joined by then: the log says why */
     NODE_WHY_CHARS = 400,
     NODE_EXIT_CONFIG = 78,                                 /* EX_CONFIG: a restart cures nothing */
@@ -83,6 +84,7 @@ struct node {
     uint64_t watchdog_us;                              /* how often systemd hears "WATCHDOG=1"; 0: not at all */
     struct mono watchdog_at, cert_at;                      /* cert_at: when the certificate is looked at again */
     struct mono started, peers_at;                         /* peers_at, peers_written: peersfile_posix.c */
+    struct mono files_at;                              /* the files of served models are looked at again */
     uint64_t peers_written;
     bool draining, stopping, runfile_is_ours, turn_was_full, waiting_said;
     struct mono drain_until;
@@ -110,6 +112,12 @@ void node_header_ready(struct node *n, const struct agent_effect *e);
 void node_header_failed(struct node *n, const struct agent_effect *e);
 void node_directory_ready(struct node *n);                 /* names that the mesh does not know are refused */
 void node_waiting_tick(struct node *n);                    /* names that were not known yet; time-outs */
+
+/* ---- models_posix.c ---- */
+void node_models_turn(struct node *n);                     /* what the workers have to say; every NODE_FILES_MS the files */
+/* False if the model has failed, or its file is no longer the one that was opened: then it is withdrawn, its runs have
+ * ended with ERR_CORRUPT, and why is in models[idx].failed. Call before each job. */
+bool node_model_is_current(struct node *n, uint32_t idx);
 
 /* ---- names_posix.c ---- */
 /* "name", "name@idprefix" or an id: does it fit this advert or entry? */

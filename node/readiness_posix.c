@@ -72,7 +72,8 @@ void node_why_not_ready(struct node *n, char out[NODE_WHY_CHARS])
     if (n->draining)
         snprintf(out, NODE_WHY_CHARS, "it was asked to stop and finishes open work");
     else if ((m = model_that(n, has_failed)))
-        snprintf(out, NODE_WHY_CHARS, "model %.64s could not be started: %.200s", m->entry->name, m->failed);
+        snprintf(out, NODE_WHY_CHARS, "model %.64s %s: %.200s", m->entry->name,
+                 m->speed.context ? "is served no more" : "could not be started", m->failed);
     else if (!is_joined(n)) {
         name_bootstraps(n, where);
         why_not_joined(n, why);

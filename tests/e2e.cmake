@@ -21,7 +21,7 @@ target_link_options(broken_tallyd PRIVATE -Wl,--wrap=engine_open)
 add_executable(freeze_channel e2e/freeze_channel.c)
 target_link_libraries(freeze_channel PRIVATE tm_shell)
 
-foreach(script pidfile systemd operator openai_client failover cheats free_tokens crash testnets two_machines passphrase certificates wallet cli pins)
+foreach(script pidfile systemd operator openai_client failover cheats free_tokens crash testnets two_machines passphrase certificates wallet cli pins model_file)
   tm_script(NAME e2e_${script} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/${script}.sh LABELS e2e)
 endforeach()
 

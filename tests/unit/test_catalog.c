@@ -2,6 +2,7 @@
 #include "tests/test.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,6 +197,36 @@ static void a_full_cache_keeps_no_model_from_being_served(void **state)
     catalog_close(c);
 }
 
+static void a_file_that_changes_is_noticed(void **state)
+{
+    struct catalog *c;
+    const struct catalog_entry *e, *fetched;
+    char path[80], other[80];
+    (void)state;
+    snprintf(path, sizeof path, "%s/served.gguf", folder);
+    snprintf(other, sizeof other, "%s/other.gguf", folder);
+    assert_true(gguf_writer_save(file, path));
+    assert_ok(catalog_open(NULL, &c));
+    assert_ok(catalog_add_file(c, NULL, path, &e, &why));
+    assert_true(catalog_is_current(e, path));
+    assert_int_equal(rename(path, other), 0);
+    assert_false(catalog_is_current(e, path));             /* gone */
+    assert_true(gguf_writer_save(file, path));
+    assert_false(catalog_is_current(e, path));             /* replaced, if only by the same bytes */
+    assert_int_equal(rename(other, path), 0);
+    assert_true(catalog_is_current(e, path));
+    FILE *f = fopen(path, "r+e");                          /* edited in place, its size as before */
+    assert_non_null(f);
+    struct timespec later[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = 2000000000 } };
+    assert_int_equal(fputc('G', f), 'G');
+    fclose(f);
+    assert_int_equal(utimensat(AT_FDCWD, path, later, 0), 0);   /* clocks of file systems are coarse */
+    assert_false(catalog_is_current(e, path));
+    assert_ok(add(c, 1, &fetched));
+    assert_false(catalog_is_current(fetched, path));       /* has no file */
+    catalog_close(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +236,7 @@ int main(void)
         cmocka_unit_test(the_disk_remembers_the_newest),
         cmocka_unit_test(a_damaged_copy_is_forgotten),
         cmocka_unit_test(a_full_cache_keeps_no_model_from_being_served),
+        cmocka_unit_test(a_file_that_changes_is_noticed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
