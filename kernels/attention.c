@@ -11,9 +11,17 @@ struct partial {
     float o[HEAD_DIM_MAX];
 };
 
-struct quantized_query {
-    int8_t q[LIMBS * HEAD_DIM_MAX];
-    float cq;
+/* What is on its way for some queries. Those that still have positions to see are the last of them. */
+struct work {
+    const struct ops *ops;
+    uint32_t count, width;
+    uint32_t positions[ATTN_QUERIES];            /* that it sees; 0: it failed */
+    float cq[ATTN_QUERIES];
+    struct partial total[ATTN_QUERIES], chunk[ATTN_QUERIES];
+    struct attn_tile tiles[ATTN_QUERIES];
+    int32_t scores[ATTN_QUERIES][LIMBS][TILE];
+    _Alignas(OPS_ALIGN) int8_t q[ATTN_QUERIES * LIMBS * HEAD_DIM_MAX];   /* (count, 2, width) */
+    int32_t sums[ATTN_QUERIES * LIMBS * HEAD_DIM_MAX];                   /* likewise */
 };
 
 static void start(struct partial *p, float max, uint32_t width)
@@ -23,69 +31,111 @@ static void start(struct partial *p, float max, uint32_t width)
     memset(p->o, 0, width * sizeof *p->o);
 }
 
-/* NV1 7.4 for one tile. */
-static void fold_tile(const struct ops *ops, struct partial *p, const struct attn_tile *tile, const int8_t *values,
-                      uint32_t width)
+/* NV1 7.4 for one tile and one query. */
+static void fold_tile(const struct work *w, struct partial *p, const struct attn_tile *tile, const int32_t *sums)
 {
-    int32_t sums[LIMBS * HEAD_DIM_MAX];
-    ops->attn_values(tile->u, values, width, sums);
     float max = tile->max > p->max ? tile->max : p->max;
     float a = exact_pow2(p->max - max), b = exact_pow2(tile->max - max);
     p->l = (a * p->l) + (b * tile->l);
-    ops->attn_fold(p->o, sums, a, tile->g * b, width);
+    w->ops->attn_fold(p->o, sums, a, tile->g * b, w->width);
     p->max = max;
 }
 
-/* NV1 7.4: the first n positions of a chunk. */
-static bool read_chunk(const struct ops *ops, const struct quantized_query *query, const struct kv_chunk *chunk,
-                       uint32_t n, uint32_t width, struct partial *p)
+/* NV1 7.2-7.4: the tile that begins at position `first` of a chunk, which begins at `before`. */
+static void read_tile(struct work *w, const struct kv_chunk *chunk, uint32_t before, uint32_t first)
 {
-    for (uint32_t first = 0; first < n; first += TILE) {
-        int32_t scores[LIMBS][TILE];
-        struct attn_tile tile;
-        uint32_t in_tile = n - first < TILE ? n - first : TILE;
-        ops->attn_scores(query->q, chunk->keys + (size_t)first * LIMBS * width, width, scores);
-        if (!ops->attn_softmax(scores, query->cq, chunk->key_scales + first, chunk->value_scales + first, in_tile,
-                               &tile))
-            return false;
-        if (first == 0)
-            start(p, tile.max, width);
-        fold_tile(ops, p, &tile, chunk->values + (size_t)first * LIMBS * width, width);
+    const uint32_t query_bytes = LIMBS * w->width, from = before + first;
+    uint32_t i = 0;
+    while (i < w->count && w->positions[i] <= from)
+        i++;
+    if (i == w->count)
+        return;
+    const uint32_t begin = i, n = w->count - i;
+    w->ops->attn_scores(w->q + begin * query_bytes, n, chunk->keys + (size_t)first * LIMBS * w->width, w->width,
+                        w->scores + begin);
+    for (; i < w->count; i++) {
+        if (w->positions[i] <= from) {       /* failed before */
+            memset(w->tiles[i].u, 0, sizeof w->tiles[i].u);
+            continue;
+        }
+        uint32_t here = w->positions[i] - from < TILE ? w->positions[i] - from : TILE;
+        if (!w->ops->attn_softmax(w->scores[i], w->cq[i], chunk->key_scales + first, chunk->value_scales + first, here,
+                                  &w->tiles[i]))
+            w->positions[i] = 0;
+        else if (first == 0)
+            start(&w->chunk[i], w->tiles[i].max, w->width);
     }
-    return true;
+    w->ops->attn_values(w->tiles + begin, n, chunk->values + (size_t)first * LIMBS * w->width, w->width, w->sums);
+    for (i = begin; i < w->count; i++)
+        if (w->positions[i] > from)
+            fold_tile(w, &w->chunk[i], &w->tiles[i], w->sums + (i - begin) * query_bytes);
 }
 
-/* NV1 7.5 for one chunk. */
-static void fold_chunk(const struct ops *ops, struct partial *total, const struct partial *p, uint32_t width)
+/* NV1 7.5 for one chunk and one query. */
+static void fold_chunk(const struct work *w, struct partial *total, const struct partial *p)
 {
     float max = p->max > total->max ? p->max : total->max;
     float a = exact_pow2(total->max - max), b = exact_pow2(p->max - max);
     total->l = (a * total->l) + (b * p->l);
-    ops->attn_merge(total->o, p->o, a, b, width);
+    w->ops->attn_merge(total->o, p->o, a, b, w->width);
     total->max = max;
 }
 
-bool attention(const struct ops *ops, const struct kvcache *kv, const struct attn_query *query, float *out)
+static void read_chunk(struct work *w, const struct kv_chunk *chunk, uint32_t before)
 {
-    struct quantized_query q;
-    struct partial total, p;
-    uint32_t count = query->position + 1;
-    float dq;
-    memset(out, 0, kv->head_dim * sizeof *out);
-    memset(q.q, 0, LIMBS * kv->width);
-    if (!ops->quantize_head(query->q, kv->head_dim, q.q, q.q + kv->width, &dq))
-        return false;
-    q.cq = dq * query->score_scale;
-    for (uint32_t first = 0; first < count; first += CHUNK) {
-        struct kv_chunk chunk = kvcache_chunk(kv, query->slot, first / CHUNK, query->layer, query->kv_head);
-        uint32_t n = count - first < CHUNK ? count - first : CHUNK;
-        if (!read_chunk(ops, &q, &chunk, n, kv->width, &p))
-            return false;
-        if (first == 0)
-            start(&total, p.max, kv->width);
-        fold_chunk(ops, &total, &p, kv->width);
+    for (uint32_t first = 0; first < CHUNK; first += TILE)
+        read_tile(w, chunk, before, first);
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (w->positions[i] <= before)
+            continue;
+        if (before == 0)
+            start(&w->total[i], w->chunk[i].max, w->width);
+        fold_chunk(w, &w->total[i], &w->chunk[i]);
     }
-    for (uint32_t i = 0; i < kv->head_dim; i++)
-        out[i] = total.o[i] / total.l;
-    return true;
+}
+
+/* NV1 7.1 */
+static void take_queries(struct work *w, const struct kvcache *kv, const struct attn_queries *queries)
+{
+    memset(w->q, 0, (size_t)w->count * LIMBS * w->width);
+    for (uint32_t i = 0; i < w->count; i++) {
+        int8_t *q = w->q + i * LIMBS * w->width;
+        float d;
+        bool finite = w->ops->quantize_head(queries->each[i].q, kv->head_dim, q, q + w->width, &d);
+        w->cq[i] = d * queries->score_scale;
+        w->positions[i] = finite ? queries->each[i].position + 1 : 0;
+    }
+}
+
+/* NV1 7.6 */
+static uint32_t give_answers(const struct work *w, const struct kvcache *kv, const struct attn_queries *queries)
+{
+    uint32_t failed = 0;
+    for (uint32_t i = 0; i < w->count; i++) {
+        float *out = queries->each[i].out;
+        if (w->positions[i] == 0) {
+            failed |= 1u << i;
+            memset(out, 0, kv->head_dim * sizeof *out);
+            continue;
+        }
+        for (uint32_t k = 0; k < kv->head_dim; k++)
+            out[k] = w->total[i].o[k] / w->total[i].l;
+    }
+    return failed;
+}
+
+uint32_t attention(const struct ops *ops, const struct kvcache *kv, const struct attn_queries *queries)
+{
+    struct work w;
+    w.ops = ops;
+    w.count = queries->count;
+    w.width = kv->width;
+    ENSURE(w.count > 0 && w.count <= ATTN_QUERIES);
+    take_queries(&w, kv, queries);
+    uint32_t last = queries->each[w.count - 1].position;
+    for (uint32_t before = 0; before <= last; before += CHUNK) {
+        struct kv_chunk chunk = kvcache_chunk(kv, queries->slot, before / CHUNK, queries->layer, queries->kv_head);
+        read_chunk(&w, &chunk, before);
+    }
+    return give_answers(&w, kv, queries);
 }

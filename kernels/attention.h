@@ -1,7 +1,8 @@
-/* attention.h - what does one query see in its past?
+/* attention.h - what do some queries see in their past?
  *
- * NV1 7 for one (row, head): tiles of 64 positions, chunks of 256, both ascending. One driver for all backends; what is
- * heavy is behind struct ops.
+ * NV1 7: tiles of 64 positions, chunks of 256, both ascending. One driver for all backends; what is heavy is behind struct
+ * ops. Queries that read the same key and value head pass over its tiles together: the heads of a group in grouped-query
+ * attention, and neighbouring rows of a prompt. What one of them sees does not depend on the others.
  *
  * Threads: pure over a cache that nobody writes at these positions meanwhile.
  * Spec:    NV1 7
@@ -15,11 +16,18 @@
 
 struct attn_query {
     const float *q;              /* head_dim values, rotated */
-    uint32_t slot, position, layer, kv_head;
-    float score_scale;           /* A of NV1 7.1 */
+    uint32_t position;
+    float *out;                  /* head_dim values */
 };
 
-/* out has head_dim values. False: something was not finite; then out is zero. */
-bool attention(const struct ops *ops, const struct kvcache *kv, const struct attn_query *query, float *out);
+struct attn_queries {
+    uint32_t slot, layer, kv_head;
+    float score_scale;           /* A of NV1 7.1 */
+    uint32_t count;              /* 1..ATTN_QUERIES */
+    struct attn_query each[ATTN_QUERIES];        /* positions do not descend */
+};
+
+/* Fills out of every query. Bit i of what is returned: something of query i was not finite; then its out is zero. */
+uint32_t attention(const struct ops *ops, const struct kvcache *kv, const struct attn_queries *queries);
 
 #endif

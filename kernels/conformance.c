@@ -255,7 +255,7 @@ static uint64_t digest_attn_scores(const struct ops *ops, struct rng *r)
     int32_t scores[LIMBS][TILE];
     small_ints(r, keys, sizeof keys);
     small_ints(r, q, sizeof q);
-    ops->attn_scores(q, keys, HEAD, scores);
+    ops->attn_scores(q, 1, keys, HEAD, &scores);
     return add_ints(EMPTY, scores[0], LIMBS * TILE);
 }
 
@@ -284,12 +284,12 @@ static uint64_t digest_attn_softmax(const struct ops *ops, struct rng *r)
 static uint64_t digest_attn_values(const struct ops *ops, struct rng *r)
 {
     _Alignas(OPS_ALIGN) int8_t tile[LIMBS * TILE * HEAD];
-    int16_t u[TILE];
+    struct attn_tile weights = { 0 };
     int32_t sums[LIMBS * HEAD];
     small_ints(r, tile, sizeof tile);
     for (uint32_t i = 0; i < TILE; i++)
-        u[i] = (int16_t)rng_below(r, 32513);
-    ops->attn_values(u, tile, HEAD, sums);
+        weights.u[i] = (int16_t)rng_below(r, 32513);
+    ops->attn_values(&weights, 1, tile, HEAD, sums);
     return add_ints(EMPTY, sums, LIMBS * HEAD);
 }
 

@@ -35,6 +35,7 @@ enum {
     LIMB_LEVELS = 127 * LIMB_RADIX,
     TILE = 64,                   /* positions per softmax tile */
     CHUNK = 256,                 /* positions per attention chunk */
+    ATTN_QUERIES = 4,            /* that pass over a tile together */
     HEAD_DIM_MAX = 1024,
     OPS_ALIGN = 64
 };
@@ -99,13 +100,16 @@ struct ops {
     /* NV1 6.6 in place: pairs of v[0 .. 2 * pairs) with cos, sin from cs[2 * i], cs[2 * i + 1]. */
     void (*rope)(float *v, const float *cs, uint32_t pairs);
 
-    /* NV1 7.2: H and L of one key tile; q is (2, width), high limbs and low limbs, zero from head_dim on. */
-    void (*attn_scores)(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[LIMBS][TILE]);
+    /* NV1 7.2: H and L of one key tile for n queries (1..ATTN_QUERIES); q is (n, 2, width), high limbs and low limbs, zero
+     * from head_dim on. */
+    void (*attn_scores)(const int8_t *q, uint32_t n, const int8_t *key_tile, uint32_t width,
+                        int32_t (*scores)[LIMBS][TILE]);
     /* NV1 7.2-7.3 for the first n positions of a tile (1..64). False: a score is not finite. */
     bool (*attn_softmax)(const int32_t scores[LIMBS][TILE], float cq, const float *dk, const float *dv, uint32_t n,
                          struct attn_tile *out);
-    /* NV1 7.3: H and L of one value tile, (2, width). */
-    void (*attn_values)(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums);
+    /* NV1 7.3: H and L of one value tile for the u of n softmax tiles (1..ATTN_QUERIES), (n, 2, width). */
+    void (*attn_values)(const struct attn_tile *tiles, uint32_t n, const int8_t *value_tile, uint32_t width,
+                        int32_t *sums);
     /* NV1 7.4: o = fma(e, U, a * o) with U from the (2, n) sums. */
     void (*attn_fold)(float *o, const int32_t *sums, float a, float e, uint32_t n);
     /* NV1 7.5: o = fma(b, part, a * o). */

@@ -356,7 +356,7 @@ static void limb_scores(const int8_t *q, const int8_t *keys, uint32_t width, __m
     }
 }
 
-void avx2_attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[LIMBS][TILE])
+static void scores_of(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[LIMBS][TILE])
 {
     for (uint32_t limb = 0; limb < LIMBS; limb++, key_tile += TILE * width) {
         __m256i high[8], low[8];
@@ -366,6 +366,13 @@ void avx2_attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, i
         for (int k = 0; k < 8; k++)
             _mm256_storeu_si256((__m256i *)&scores[limb][k * 8], _mm256_add_epi32(_mm256_slli_epi32(high[k], 7), low[k]));
     }
+}
+
+void avx2_attn_scores(const int8_t *q, uint32_t n, const int8_t *key_tile, uint32_t width,
+                      int32_t (*scores)[LIMBS][TILE])
+{
+    for (uint32_t i = 0; i < n; i++)
+        scores_of(q + i * LIMBS * width, key_tile, width, scores[i]);
 }
 
 static __m256 limbs_joined(const int32_t *high, const int32_t *low)
@@ -453,10 +460,12 @@ static void limb_values(const int16_t u[TILE], const int8_t *values, uint32_t wi
     }
 }
 
-void avx2_attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums)
+void avx2_attn_values(const struct attn_tile *tiles, uint32_t n, const int8_t *value_tile, uint32_t width, int32_t *sums)
 {
-    limb_values(u, value_tile, width, sums);
-    limb_values(u, value_tile + TILE * width, width, sums + width);
+    for (uint32_t i = 0; i < n; i++, sums += LIMBS * width) {
+        limb_values(tiles[i].u, value_tile, width, sums);
+        limb_values(tiles[i].u, value_tile + TILE * width, width, sums + width);
+    }
 }
 
 void avx2_attn_fold(float *o, const int32_t *sums, float a, float e, uint32_t n)

@@ -11,8 +11,10 @@ extern const struct ops ops_avx2;
 extern const struct ops ops_avxvnni;      /* the same with AVX-VNNI's products; not in every build (CMakeLists.txt) */
 
 /* What the tables for other instructions borrow. */
-void avx2_attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[LIMBS][TILE]);
-void avx2_attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums);
+void avx2_attn_scores(const int8_t *q, uint32_t n, const int8_t *key_tile, uint32_t width,
+                      int32_t (*scores)[LIMBS][TILE]);
+void avx2_attn_values(const struct attn_tile *tiles, uint32_t n, const int8_t *value_tile, uint32_t width,
+                      int32_t *sums);
 bool avx2_quantize(const float *in, struct acts *x, uint32_t token);
 bool avx2_quantize_head(const float *in, uint32_t n, int8_t *high, int8_t *low, float *d);
 void avx2_matmul_float(const struct matrix *w, const float *x, uint32_t n, uint32_t begin, uint32_t end, float *y,

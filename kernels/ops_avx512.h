@@ -9,7 +9,9 @@
 extern const struct ops ops_avx512;
 
 /* What the AMX table borrows. */
-void avx512_attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[LIMBS][TILE]);
-void avx512_attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums);
+void avx512_attn_scores(const int8_t *q, uint32_t n, const int8_t *key_tile, uint32_t width,
+                        int32_t (*scores)[LIMBS][TILE]);
+void avx512_attn_values(const struct attn_tile *tiles, uint32_t n, const int8_t *value_tile, uint32_t width,
+                        int32_t *sums);
 
 #endif

@@ -184,7 +184,7 @@ static void ref_rope(float *v, const float *cs, uint32_t pairs)
 }
 
 /* NV1 7.2 */
-static void ref_attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[LIMBS][TILE])
+static void scores_of(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[LIMBS][TILE])
 {
     for (uint32_t limb = 0; limb < LIMBS; limb++, key_tile += TILE * width)
         for (uint32_t j = 0; j < TILE; j++) {
@@ -193,6 +193,13 @@ static void ref_attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t wi
                 sum += (LIMB_RADIX * q[i] + q[width + i]) * key_tile[((i / 4) * TILE + j) * 4 + i % 4];
             scores[limb][j] = sum;
         }
+}
+
+static void ref_attn_scores(const int8_t *q, uint32_t n, const int8_t *key_tile, uint32_t width,
+                            int32_t (*scores)[LIMBS][TILE])
+{
+    for (uint32_t i = 0; i < n; i++)
+        scores_of(q + i * LIMBS * width, key_tile, width, scores[i]);
 }
 
 static float limbs_joined(int32_t high, int32_t low) { return fmaf((float)LIMB_RADIX, (float)high, (float)low); }
@@ -235,7 +242,7 @@ static bool ref_attn_softmax(const int32_t scores[LIMBS][TILE], float cq, const 
 }
 
 /* NV1 7.3 */
-static void ref_attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums)
+static void values_of(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums)
 {
     for (uint32_t limb = 0; limb < LIMBS; limb++, value_tile += TILE * width, sums += width)
         for (uint32_t i = 0; i < width; i++) {
@@ -243,6 +250,13 @@ static void ref_attn_values(const int16_t u[TILE], const int8_t *value_tile, uin
             for (uint32_t j = 0; j < TILE; j++)
                 sums[i] += u[j] * value_tile[((j / 2) * width + i) * 2 + j % 2];
         }
+}
+
+static void ref_attn_values(const struct attn_tile *tiles, uint32_t n, const int8_t *value_tile, uint32_t width,
+                            int32_t *sums)
+{
+    for (uint32_t i = 0; i < n; i++)
+        values_of(tiles[i].u, value_tile, width, sums + i * LIMBS * width);
 }
 
 /* NV1 7.4 */

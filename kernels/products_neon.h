@@ -303,7 +303,7 @@ INLINED void limb_scores(const int8_t *q, const int8_t *keys, uint32_t width, in
     }
 }
 
-static void attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[LIMBS][TILE])
+static void scores_of(const int8_t *q, const int8_t *key_tile, uint32_t width, int32_t scores[LIMBS][TILE])
 {
     for (uint32_t limb = 0; limb < LIMBS; limb++, key_tile += TILE * width) {
         int32x4_t sum[TILE / 4];
@@ -319,6 +319,13 @@ static void attn_scores(const int8_t *q, const int8_t *key_tile, uint32_t width,
         for (uint32_t k = 0; k < TILE / 4; k++)
             vst1q_s32(&scores[limb][k * 4], sum[k]);
     }
+}
+
+static void attn_scores(const int8_t *q, uint32_t n, const int8_t *key_tile, uint32_t width,
+                        int32_t (*scores)[LIMBS][TILE])
+{
+    for (uint32_t i = 0; i < n; i++)
+        scores_of(q + i * LIMBS * width, key_tile, width, scores[i]);
 }
 
 /* u = 256 high + low with both in int8, which 32512 = 127 * 256 still allows: U is two sums of bytes, both exact. */
@@ -350,10 +357,12 @@ static void limb_values(const int16_t u[TILE], const int8_t *value_tile, uint32_
     }
 }
 
-static void attn_values(const int16_t u[TILE], const int8_t *value_tile, uint32_t width, int32_t *sums)
+static void attn_values(const struct attn_tile *tiles, uint32_t n, const int8_t *value_tile, uint32_t width, int32_t *sums)
 {
-    limb_values(u, value_tile, width, sums);
-    limb_values(u, value_tile + TILE * width, width, sums + width);
+    for (uint32_t i = 0; i < n; i++, sums += LIMBS * width) {
+        limb_values(tiles[i].u, value_tile, width, sums);
+        limb_values(tiles[i].u, value_tile + TILE * width, width, sums + width);
+    }
 }
 
 #endif

@@ -145,23 +145,58 @@ static void remember_row(void *ctx, uint32_t i)
     }
 }
 
-/* One head of one row; item = row * heads + head. */
+/* Queries that read one key and value head are answered up to ATTN_QUERIES at a time: heads of a row, and where the group has
+ * fewer, those of the next rows. Fewer at a time, if else there were not enough to do for every thread. */
+struct attend_shape {
+    uint32_t rows, heads;        /* per item */
+    uint32_t parts;              /* items per group of heads */
+    uint32_t items;
+};
+
+static struct attend_shape attend_shape(const struct pass *p)
+{
+    const struct model_config *c = &p->t->model->config;
+    const uint32_t group = c->heads / c->kv_heads;
+    uint32_t most = p->n * c->heads / (pool_threads(p->t->pool) * 2);
+    most = most < 1 ? 1 : most > ATTN_QUERIES ? ATTN_QUERIES : most;
+    struct attend_shape s = { .rows = most / group > 1 ? most / group : 1, .heads = most < group ? most : group };
+    s.parts = (group + s.heads - 1) / s.heads;
+    s.items = (p->n + s.rows - 1) / s.rows * c->kv_heads * s.parts;
+    return s;
+}
+
+static void answer(struct pass *p, struct attn_queries *queries)
+{
+    struct transformer *t = p->t;
+    if (queries->count == 0)
+        return;
+    uint32_t failed = attention(t->ops, &t->kv, queries);
+    for (uint32_t i = 0; i < queries->count; i++)
+        if (failed & 1u << i)
+            mark_bad(t, (uint32_t)((size_t)(queries->each[i].out - t->o) / t->q_dim));
+    queries->count = 0;
+}
+
 static void attend_item(void *ctx, uint32_t item)
 {
     struct pass *p = ctx;
     struct transformer *t = p->t;
     const struct model_config *c = &t->model->config;
-    uint32_t i = item / c->heads, h = item % c->heads;
-    size_t at = (size_t)i * t->q_dim + (size_t)h * c->head_dim;
-    t->ops->rope(t->q + at, t->rotation + (size_t)i * c->rope_dims, c->rope_dims / 2);
-    struct attn_query query = { .q = t->q + at,
-                                .slot = p->rows[i].slot,
-                                .position = p->rows[i].position,
-                                .layer = p->layer_number,
-                                .kv_head = h / (c->heads / c->kv_heads),
-                                .score_scale = t->score_scale };
-    if (!attention(t->ops, &t->kv, &query, t->o + at))
-        mark_bad(t, i);
+    const struct attend_shape s = attend_shape(p);
+    const uint32_t group = c->heads / c->kv_heads, kv_head = item / s.parts % c->kv_heads;
+    const uint32_t first = item / s.parts / c->kv_heads * s.rows, head = item % s.parts * s.heads;
+    struct attn_queries queries = { .layer = p->layer_number, .kv_head = kv_head, .score_scale = t->score_scale };
+    for (uint32_t i = first; i < p->n && i < first + s.rows; i++) {
+        if (queries.count > 0 && (p->rows[i].slot != queries.slot || p->rows[i].position < p->rows[i - 1].position))
+            answer(p, &queries);
+        queries.slot = p->rows[i].slot;
+        for (uint32_t h = head; h < group && h < head + s.heads; h++) {
+            size_t at = (size_t)i * t->q_dim + (size_t)(kv_head * group + h) * c->head_dim;
+            t->ops->rope(t->q + at, t->rotation + (size_t)i * c->rope_dims, c->rope_dims / 2);
+            queries.each[queries.count++] = (struct attn_query){ t->q + at, p->rows[i].position, t->o + at };
+        }
+    }
+    answer(p, &queries);
 }
 
 static void quantize_o_row(void *ctx, uint32_t i)
@@ -221,7 +256,7 @@ static void attention_block(struct pass *p)
     multiply(t, (struct product[]){ { &w->attn_q, t->q }, { &w->attn_k, t->k }, { &w->attn_v, t->v } }, 3, t->n,
              &t->n_acts, p->n);
     pool_run(t->pool, p->n, remember_row, p);
-    pool_run(t->pool, p->n * t->model->config.heads, attend_item, p);
+    pool_run(t->pool, attend_shape(p).items, attend_item, p);
     pool_run(t->pool, p->n, quantize_o_row, p);
     multiply(t, (struct product[]){ { &w->attn_output, t->y } }, 1, t->o, &t->o_acts, p->n);
 }

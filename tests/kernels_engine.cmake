@@ -25,6 +25,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$" AND CMAKE_SIZEOF_VOID_P EQU
 endif()
 tm_test(NAME test_exact_math SOURCES kernels/test_exact_math.c LINK tm_kernels tm_base m)
 tm_test(NAME test_sampler SOURCES kernels/test_sampler.c LINK tm_kernels tm_base m)
+tm_test(NAME test_attention SOURCES kernels/test_attention.c LINK tm_kernels tm_base m)
 tm_test(NAME test_kvcache SOURCES kernels/test_kvcache.c LINK tm_kernels tm_base)
 tm_test(NAME test_pool SOURCES kernels/test_pool.c LINK tm_kernels tm_base LABELS shell)
 tm_test(NAME torture_engine SOURCES kernels/torture_engine.c LINK tm_test_gguf)

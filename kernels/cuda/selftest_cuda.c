@@ -330,9 +330,9 @@ static void attend_right(struct attention_case *a, struct kvcache *kv, float rig
         for (uint32_t h = 0; h < HEADS; h++) {
             uint32_t p = POSITIONS - LAST_ROWS + i;
             ops_ref.rope(a->q[p][h], a->cs[p], DIM / 2);
-            struct attn_query query = { .q = a->q[p][h], .position = p, .kv_head = h / (HEADS / KV_HEADS),
-                                        .score_scale = SCORE_SCALE };
-            (void)attention(&ops_ref, kv, &query, right[i][h]);
+            struct attn_queries query = { .kv_head = h / (HEADS / KV_HEADS), .score_scale = SCORE_SCALE, .count = 1,
+                                          .each = { { a->q[p][h], p, right[i][h] } } };
+            (void)attention(&ops_ref, kv, &query);
         }
     kvpages_release(&kv->pages, 0);
 }

@@ -352,11 +352,12 @@ static int8_t *codes(struct input *in, uint32_t n)
 static void check_scores(const struct ops *ops, struct input *in)
 {
     uint32_t width = head_width(in);
-    int8_t *q = codes(in, LIMBS * width), *tile = codes(in, LIMBS * width * TILE);
-    int32_t a[LIMBS][TILE], b[LIMBS][TILE];
-    ops_ref.attn_scores(q, tile, width, a);
-    ops->attn_scores(q, tile, width, b);
-    same_bytes(ops, "attn_scores", a, b, sizeof a);
+    uint32_t n = 1 + take(in, 1) % ATTN_QUERIES;
+    int8_t *q = codes(in, n * LIMBS * width), *tile = codes(in, LIMBS * width * TILE);
+    int32_t a[ATTN_QUERIES][LIMBS][TILE], b[ATTN_QUERIES][LIMBS][TILE];
+    ops_ref.attn_scores(q, n, tile, width, a);
+    ops->attn_scores(q, n, tile, width, b);
+    same_bytes(ops, "attn_scores", a, b, n * sizeof *a);
     free(q);
     free(tile);
 }
@@ -365,14 +366,15 @@ static void check_values(const struct ops *ops, struct input *in)
 {
     uint32_t width = head_width(in);
     int8_t *tile = codes(in, LIMBS * width * TILE);
-    int16_t u[TILE];
-    int32_t a[LIMBS * HEAD_DIM_MAX], b[LIMBS * HEAD_DIM_MAX];
+    struct attn_tile u[ATTN_QUERIES] = { 0 };
+    int32_t a[ATTN_QUERIES * LIMBS * HEAD_DIM_MAX], b[ATTN_QUERIES * LIMBS * HEAD_DIM_MAX];
+    uint32_t n = 1 + take(in, 1) % ATTN_QUERIES;
     bool full = take(in, 1) % 4 == 0;
-    for (uint32_t j = 0; j < TILE; j++)
-        u[j] = full ? 32512 : (int16_t)rng_below(&in->r, 32513);
-    ops_ref.attn_values(u, tile, width, a);
-    ops->attn_values(u, tile, width, b);
-    same_bytes(ops, "attn_values", a, b, LIMBS * width * sizeof *a);
+    for (uint32_t j = 0; j < n * TILE; j++)
+        u[j / TILE].u[j % TILE] = full ? 32512 : (int16_t)rng_below(&in->r, 32513);
+    ops_ref.attn_values(u, n, tile, width, a);
+    ops->attn_values(u, n, tile, width, b);
+    same_bytes(ops, "attn_values", a, b, n * LIMBS * width * sizeof *a);
     free(tile);
 }
 

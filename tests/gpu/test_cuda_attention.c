@@ -171,10 +171,10 @@ static void assert_same_answers(struct rig *g, struct batch *b, const char *how)
     for (uint32_t r = 0; r < b->n; r++)
         for (uint32_t h = 0; h < s->heads; h++) {
             size_t at = ((size_t)r * s->heads + h) * s->head_dim;
-            struct attn_query query = { .q = b->q + at, .slot = b->rows[r].slot, .position = b->rows[r].position,
-                                        .layer = LAYER,
-                                        .kv_head = h / (s->heads / s->kv_heads), .score_scale = score_scale(s) };
-            bool fine = attention(&ops_ref, &g->right, &query, right);
+            struct attn_queries query = { .slot = b->rows[r].slot, .layer = LAYER,
+                                          .kv_head = h / (s->heads / s->kv_heads), .score_scale = score_scale(s),
+                                          .count = 1, .each = { { b->q + at, b->rows[r].position, right } } };
+            bool fine = attention(&ops_ref, &g->right, &query) == 0;
             if (!fine && !b->bad[r])
                 fail_msg("%s: row %u is bad and nobody noticed", how, r);
             for (uint32_t i = 0; i < s->head_dim && !b->bad[r]; i++)

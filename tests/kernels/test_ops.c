@@ -326,24 +326,27 @@ static void check_scores_and_values(const struct ops *ops, struct rng *r)
     static _Alignas(OPS_ALIGN) int8_t tile[LIMBS * TILE * HEAD_DIM_MAX];
     static const uint32_t widths[] = { 16, 32, 48, 64, 80, 128, 256, 1024 };
     for (size_t k = 0; k < ARRAY_COUNT(widths); k++)
-        for (int extreme = 0; extreme < 2; extreme++) {
-            int8_t q[LIMBS * HEAD_DIM_MAX];
-            int16_t u[TILE];
-            int32_t sa[LIMBS][TILE], sb[LIMBS][TILE], a[LIMBS * HEAD_DIM_MAX], b[LIMBS * HEAD_DIM_MAX];
-            input_bytes(r, q, LIMBS * widths[k]);
+        for (uint32_t n = 1; n <= ATTN_QUERIES * 2; n++) {
+            const uint32_t count = (n + 1) / 2;
+            const bool extreme = n % 2 == 0;
+            static int8_t q[ATTN_QUERIES * LIMBS * HEAD_DIM_MAX];
+            struct attn_tile u[ATTN_QUERIES] = { 0 };
+            int32_t sa[ATTN_QUERIES][LIMBS][TILE], sb[ATTN_QUERIES][LIMBS][TILE];
+            static int32_t a[ATTN_QUERIES * LIMBS * HEAD_DIM_MAX], b[ATTN_QUERIES * LIMBS * HEAD_DIM_MAX];
+            input_bytes(r, q, count * LIMBS * widths[k]);
             input_bytes(r, tile, LIMBS * TILE * widths[k]);
-            for (uint32_t j = 0; j < TILE; j++)
-                u[j] = extreme ? 32512 : (int16_t)rng_below(r, 32513);
+            for (uint32_t j = 0; j < count * TILE; j++)
+                u[j / TILE].u[j % TILE] = extreme ? 32512 : (int16_t)rng_below(r, 32513);
             if (extreme) {
                 memset(q, 127, sizeof q);
                 memset(tile, widths[k] % 32 ? 127 : -127, sizeof tile);
             }
-            ops_ref.attn_scores(q, tile, widths[k], sa);
-            ops->attn_scores(q, tile, widths[k], sb);
-            assert_memory_equal(sa, sb, sizeof sa);
-            ops_ref.attn_values(u, tile, widths[k], a);
-            ops->attn_values(u, tile, widths[k], b);
-            assert_memory_equal(a, b, LIMBS * widths[k] * sizeof *a);
+            ops_ref.attn_scores(q, count, tile, widths[k], sa);
+            ops->attn_scores(q, count, tile, widths[k], sb);
+            assert_memory_equal(sa, sb, count * sizeof *sa);
+            ops_ref.attn_values(u, count, tile, widths[k], a);
+            ops->attn_values(u, count, tile, widths[k], b);
+            assert_memory_equal(a, b, count * LIMBS * widths[k] * sizeof *a);
         }
 }
 

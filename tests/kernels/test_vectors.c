@@ -224,9 +224,9 @@ static void attention_tile(FILE *f, const struct ops *ops, struct rng *r)
             }
         }
         float cq = dq * 0.36067376022f;
-        ops->attn_scores(q, keys, D, scores);
+        ops->attn_scores(q, 1, keys, D, &scores);
         assert_true(ops->attn_softmax(scores, cq, dk, dv, n, &tile));
-        ops->attn_values(tile.u, values, D, sums);
+        ops->attn_values(&tile, 1, values, D, sums);
         input_values(r, INPUT_ORDINARY, o, D);
         put_int(f, "n", n);
         put_floats(f, "query", query, D);
