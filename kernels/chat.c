@@ -71,12 +71,15 @@ static bool recognise(struct bytes s, enum chat_family *out)
 static void read_default_system(struct bytes s, struct chat *c)
 {
     static const char *const openings[] = { "<|im_start|>system\\n", "<|im_start|>system\n" };
+    static const char closing[] = "<|im_end|>";
+    const size_t reach = CHAT_SYSTEM_BYTES_MAX + strlen(closing);
     for (size_t i = 0; i < ARRAY_COUNT(openings); i++) {
         struct bytes rest = s;
         for (size_t at; (at = find(rest, openings[i])) != SIZE_MAX;) {
             at += strlen(openings[i]);
             rest = bytes_of(rest.data + at, rest.len - at);
-            size_t len = find(rest, "<|im_end|>");
+            /* Not further than a text may reach: a template of nothing but openings would be read once for each. */
+            size_t len = find(bytes_of(rest.data, rest.len < reach ? rest.len : reach), closing);
             if (len == 0 || len >= CHAT_SYSTEM_BYTES_MAX)
                 continue;
             struct bytes text = bytes_of(rest.data, len);
@@ -129,6 +132,9 @@ enum err chat_open(const struct gguf *g, const struct tokenizer *t, struct chat 
     }
     if (e != OK)
         return fault_set(why, ERR_FORMAT, "'tokenizer.chat_template' is not a string");
+    if (source.len > CHAT_TEMPLATE_BYTES_MAX)
+        return fault_set(why, ERR_TOO_LARGE, "the model's chat template has %zu bytes, more than %d", source.len,
+                         CHAT_TEMPLATE_BYTES_MAX);
     if (!recognise(source, &c.family))
         return fault_set(why, ERR_UNSUPPORTED, "the model's chat template is of no known family; it begins '%s'",
                          fault_name(source).text);

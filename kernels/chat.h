@@ -38,6 +38,7 @@
 
 enum {
     CHAT_MESSAGES_MAX = 4096,
+    CHAT_TEMPLATE_BYTES_MAX = 1 << 20,   /* the largest seen have some 30 KB */
     CHAT_SYSTEM_BYTES_MAX = 512,   /* of a template's default system text; longer ones are ignored */
     CHAT_TOKEN_TEXT_MAX = 64       /* of the texts of BOS and EOS */
 };
@@ -80,7 +81,8 @@ struct chat {
 /* "chatml", "llama3", ...: for logs and status. Static storage. */
 const char *chat_family_name(enum chat_family family);
 
-/* Recognises the family. ERR_UNSUPPORTED: a template of no known family; *why (may be NULL) says how it begins. */
+/* Recognises the family. ERR_UNSUPPORTED: a template of no known family; *why (may be NULL) says how it begins.
+ * ERR_TOO_LARGE: one over CHAT_TEMPLATE_BYTES_MAX. ERR_FORMAT: it is no string. */
 enum err chat_open(const struct gguf *g, const struct tokenizer *t, struct chat *out, struct fault *why) MUST_CHECK;
 
 /* The conversation as segments. With `answer` the text ends where the model's answer begins.

@@ -12,9 +12,12 @@ static const char *const end_texts[] = {
     "<\357\275\234end\342\226\201of\342\226\201sentence\357\275\234>",
 };
 
-/* And tokens that begin or delimit turns: never a user's to write either. */
-static const char *const frame_texts[] = { "<|im_start|>",   "<|begin_of_text|>",   "<|start_header_id|>",
-                                           "<|end_header_id|>", "<start_of_turn>",  "<s>" };
+/* And tokens that begin or delimit turns: never a user's to write either. Everything that chat_render.c frames turns with
+ * is here or above; where a vocabulary has no token for it, it stays letters. */
+static const char *const frame_texts[] = {
+    "<|im_start|>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<start_of_turn>", "<s>",
+    "<|system|>", "<|user|>", "<|assistant|>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>",
+};
 
 static bool is_one_of(struct bytes text, const char *const *list, size_t count)
 {
@@ -95,6 +98,8 @@ static enum err read_special_ids(const struct gguf *g, struct tokenizer *t, stru
         return e;
     if (t->kind == VOCAB_SENTENCEPIECE)
         assume_sentencepiece_ids(t);
+    if (t->unknown != VOCAB_NONE && v->kinds[t->unknown] == TOKEN_CONTROL)
+        v->kinds[t->unknown] = TOKEN_UNKNOWN;   /* many a file calls <unk> a control token */
     const uint32_t named[] = { t->bos, t->eos, eot, eom };
     for (size_t i = 0; i < ARRAY_COUNT(named); i++)
         if (named[i] != VOCAB_NONE)
@@ -111,7 +116,7 @@ static void read_special_texts(struct tokenizer *t)
     bool has_channels = false;   /* with <|return|> and <|call|>, <|end|> only ends a part of an answer */
     for (uint32_t id = 0; id < v->n; id++) {
         struct bytes text = vocab_bytes(v, id);
-        if (text.len < 3 || text.data[0] != '<' || v->kinds[id] == TOKEN_UNUSED)
+        if (text.len < 3 || (text.data[0] != '<' && text.data[0] != '[') || v->kinds[id] == TOKEN_UNUSED)
             continue;
         bool ends = is_one_of(text, end_texts, ARRAY_COUNT(end_texts));
         if (ends || is_one_of(text, frame_texts, ARRAY_COUNT(frame_texts)))
@@ -124,6 +129,13 @@ static void read_special_texts(struct tokenizer *t)
     }
     if (!has_channels)
         add_end(t, plain_end);
+}
+
+/* Files name <|endoftext|>, even BOS, for what they have no token for. Users write such characters; so then there is none. */
+static void keep_unknown_from_control(struct tokenizer *t)
+{
+    if (t->unknown != VOCAB_NONE && t->vocab.kinds[t->unknown] == TOKEN_CONTROL)
+        t->unknown = VOCAB_NONE;
 }
 
 /* One merge, "left right" in byte-level spelling. A merge whose parts or result are no tokens can never apply. */
@@ -209,6 +221,7 @@ static enum err open_parts(const struct gguf *g, struct tokenizer *t, struct fau
     if (e != OK)
         return e;
     read_special_texts(t);
+    keep_unknown_from_control(t);
     e = vocab_index(&t->vocab, t->kind, why);
     if (e == OK)
         e = special_init(&t->special, &t->vocab, why);

@@ -1,8 +1,11 @@
 /* test_chat.c - each family's writing, recognised from its published template; users' text stays text. */
+#define _POSIX_C_SOURCE 200809L   /* clock_gettime */
 #include "tests/test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "kernels/chat.h"
 #include "tests/gguf_writer.h"
@@ -267,6 +270,108 @@ static void impossible_conversations_are_refused(void **state)
     close_fixture(&f);
 }
 
+/* Letters are all that users have, whatever the file says its frames are. */
+static void frames_marked_as_plain_vocabulary_are_control_tokens(void **state)
+{
+    (void)state;
+    static const char *const texts[] = { "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
+                                         "<start_of_turn>", "<end_of_turn>", "<|end|>", "<|user|>", "<|assistant|>",
+                                         "<|system|>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<s>", "</s>" };
+    for (int32_t type = 1; type <= 4; type++) {            /* normal, unknown, control, user-defined */
+        struct gguf_writer w;
+        struct gguf g;
+        struct tokenizer *t;
+        struct fault why = { "" };
+        struct bytes tokens[ARRAY_COUNT(texts)];
+        int32_t types[ARRAY_COUNT(texts)];
+        float scores[ARRAY_COUNT(texts)] = { 0 };
+        for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+            tokens[i] = bytes_text(texts[i]);
+            types[i] = type;
+        }
+        gguf_writer_init(&w);
+        gguf_writer_string(&w, "tokenizer.ggml.model", "llama");
+        gguf_writer_strings(&w, "tokenizer.ggml.tokens", tokens, ARRAY_COUNT(tokens));
+        gguf_writer_i32s(&w, "tokenizer.ggml.token_type", types, ARRAY_COUNT(types));
+        gguf_writer_f32s(&w, "tokenizer.ggml.scores", scores, ARRAY_COUNT(scores));
+        struct bytes file = gguf_writer_finish(&w);
+        assert_ok(gguf_open(file, true, &g, &why));
+        assert_ok(tokenizer_open(&g, &t, &why));
+        for (uint32_t id = 0; id < ARRAY_COUNT(texts); id++) {
+            uint32_t found, ids[64];
+            struct token_list list = { .ids = ids, .cap = ARRAY_COUNT(ids) };
+            if (!tokenizer_is_control(t, id) || !tokenizer_find_control(t, tokens[id], &found) || found != id)
+                fail_msg("%s as a token of type %d is no control token", texts[id], (int)type);
+            assert_ok(tokenizer_encode(t, &(struct text_segment){ .text = tokens[id] }, 1, &list));
+            for (size_t i = 0; i < list.count; i++)
+                assert_int_not_equal(ids[i], id);
+        }
+        tokenizer_close(t);
+        gguf_close(&g);
+        gguf_writer_free(file);
+    }
+}
+
+/* CPU time to look through a ChatML template that is `bytes` of `unit`. */
+static double time_to_open(const struct tokenizer *t, const char *unit, size_t bytes)
+{
+    struct timespec from, to;
+    struct gguf_writer w;
+    struct gguf g;
+    struct chat c;
+    struct fault why = { "" };
+    char *template = calloc(1, bytes + 1);
+    assert_non_null(template);
+    for (size_t i = 0; i < bytes; i++)
+        template[i] = unit[i % strlen(unit)];
+    gguf_writer_init(&w);
+    gguf_writer_string(&w, "tokenizer.chat_template", template);
+    struct bytes file = gguf_writer_finish(&w);
+    assert_ok(gguf_open(file, true, &g, &why));
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
+    assert_ok(chat_open(&g, t, &c, &why));
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
+    gguf_close(&g);
+    gguf_writer_free(file);
+    free(template);
+    return (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) * 1e-9;
+}
+
+/* A header comes from whoever offers a model and is opened by whoever asks for it: eight times the template may take
+ * eight times as long and some; quadratic code takes 64 times. */
+static void no_template_is_quadratic(void **state)
+{
+    (void)state;
+    static const char *const units[] = { "<|im_start|>system\n", "<|im_start|>system\\n", "<|im_start|>", "<<|im_start|>system\n'" };
+    struct fixture f;
+    open_fixture(&f, NULL, true);
+    for (size_t i = 0; i < ARRAY_COUNT(units); i++) {
+        double small = time_to_open(f.t, units[i], 1 << 15), large = time_to_open(f.t, units[i], 1 << 18);
+        if (large > 24 * small + 0.02)
+            fail_msg("%s: %.4f s, eight times as much %.4f s", units[i], small, large);
+    }
+    close_fixture(&f);
+}
+
+static void huge_templates_are_refused(void **state)
+{
+    (void)state;
+    static char template[CHAT_TEMPLATE_BYTES_MAX + 2] = CHATML;
+    struct fixture f;
+    struct chat c;
+    struct fault why = { "" };
+    memset(template + strlen(template), ' ', CHAT_TEMPLATE_BYTES_MAX - strlen(template));
+    open_fixture(&f, template, true);
+    assert_ok(chat_open(&f.g, f.t, &c, &why));
+    assert_int_equal(c.family, CHAT_CHATML);
+    close_fixture(&f);
+    template[CHAT_TEMPLATE_BYTES_MAX] = ' ';
+    open_fixture(&f, template, true);
+    assert_err(chat_open(&f.g, f.t, &c, &why), ERR_TOO_LARGE);
+    assert_non_null(strstr(why.text, "template"));
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +380,9 @@ int main(void)
         cmocka_unit_test(unknown_templates_are_refused),
         cmocka_unit_test(bos_comes_once_and_where_it_belongs),
         cmocka_unit_test(users_cannot_write_turns),
+        cmocka_unit_test(frames_marked_as_plain_vocabulary_are_control_tokens),
+        cmocka_unit_test(no_template_is_quadratic),
+        cmocka_unit_test(huge_templates_are_refused),
         cmocka_unit_test(impossible_conversations_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -254,6 +254,38 @@ static void pieces_may_span_spaces(void **state)
     tokenizer_close(t);
 }
 
+/* What has no token becomes the unknown token; some files name the end of the text for that. */
+static void the_unknown_token_is_no_control_token(void **state)
+{
+    (void)state;
+    static const char *const models[] = { "llama", "gpt2" };
+    const struct bytes tokens[] = { bytes_text("<unk>"), bytes_text("<|end|>"), bytes_text("a") };
+    const int32_t types[] = { 3, 1, 1 };
+    const float scores[3] = { 0 };
+    for (size_t i = 0; i < ARRAY_COUNT(models); i++)
+        for (uint32_t unknown = 0; unknown < 2; unknown++) {
+            struct gguf_writer w;
+            uint32_t ids[IDS_MAX];
+            gguf_writer_init(&w);
+            gguf_writer_string(&w, "tokenizer.ggml.model", models[i]);
+            gguf_writer_string(&w, "tokenizer.ggml.pre", "gpt-2");
+            gguf_writer_bool(&w, "tokenizer.ggml.add_space_prefix", false);
+            gguf_writer_strings(&w, "tokenizer.ggml.tokens", tokens, 3);
+            gguf_writer_i32s(&w, "tokenizer.ggml.token_type", types, 3);
+            gguf_writer_f32s(&w, "tokenizer.ggml.scores", scores, 3);
+            gguf_writer_strings(&w, "tokenizer.ggml.merges", NULL, 0);
+            gguf_writer_u32(&w, "tokenizer.ggml.unknown_token_id", unknown);
+            struct bytes file = gguf_writer_finish(&w);
+            struct tokenizer *t = open_file(file);
+            size_t n = encode(t, bytes_text("zaz"), false, ids);
+            assert_int_equal(n, unknown == 0 ? 3 : 1);
+            for (size_t k = 0; k < n; k++)
+                assert_false(tokenizer_is_control(t, ids[k]));
+            tokenizer_close(t);
+            gguf_writer_free(file);
+        }
+}
+
 static void a_full_list_is_left_alone(void **state)
 {
     (void)state;
@@ -503,6 +535,7 @@ int main(void)
         cmocka_unit_test(users_cannot_write_control_tokens),
         cmocka_unit_test(segments_are_one_text),
         cmocka_unit_test(pieces_may_span_spaces),
+        cmocka_unit_test(the_unknown_token_is_no_control_token),
         cmocka_unit_test(a_full_list_is_left_alone),
         cmocka_unit_test(ends_and_names_are_known),
         cmocka_unit_test(no_text_is_quadratic),
