@@ -1,7 +1,7 @@
 /* gemm_avx512.c - many tokens: bound by vpdpbusd where a core has its execution units for itself, by the number of
  * instructions where it shares them with another thread. So the loops below have little besides products.
  *
- * For up to 128 rows and 128 tokens, 256 columns at a time: the inputs of these columns are laid side by side, so that a
+ * For up to 256 rows and 128 tokens, 256 columns at a time: the inputs of these columns are laid side by side, so that a
  * token is a constant distance away and one pointer serves six; then two groups of 16 rows at a time are taken apart into
  * panels in the first-level cache, and all tokens pass over them, up to six at a time. Twelve integer sums and their twelve
  * float (or scaled) sums fit into registers, a weight vector is loaded once for six products and an input once for two, and
@@ -15,7 +15,7 @@
 #include "kernels/dot_avx512.h"
 #include "kernels/fold_avx512.h"
 
-enum { GROUPS = 2, AT_ONCE = 6, BATCH = 128, STRIPE_ROWS = 128, PAIR_ROWS = GROUPS * GROUP,
+enum { GROUPS = 2, AT_ONCE = 6, BATCH = 128, STRIPE_ROWS = 256, PAIR_ROWS = GROUPS * GROUP,
        PAIRS = STRIPE_ROWS / PAIR_ROWS };
 
 /* y of NV1 4.1 so far, of two groups. */
@@ -285,7 +285,7 @@ static void multiply_cell(const struct matrix *w, const struct panel_kind *kind,
     pass(kind->fold, p, panels, groups, r);
 }
 
-/* Up to 128 rows from `row` on, up to 128 tokens from `first` on. */
+/* Up to 256 rows from `row` on, up to 128 tokens from `first` on. */
 static void multiply_stripe(const struct matrix *w, const struct acts *x, size_t first, uint32_t tokens, uint32_t row,
                             uint32_t rows, struct results r[PAIRS])
 {

@@ -63,7 +63,7 @@ static void multiply_item(void *ctx, uint32_t item)
  * the inputs of a prompt anew for each item, hence larger ones then. */
 static uint32_t rows_per_item(const struct transformer *t, uint32_t rows, uint32_t tokens)
 {
-    uint32_t per = rows / (pool_threads(t->pool) * 4) + 1, most = tokens < 32 ? 64 : 128;
+    uint32_t per = rows / (pool_threads(t->pool) * 4) + 1, most = tokens < 32 ? 64 : tokens < 128 ? 128 : 256;
     per = per > most ? most : per;
     uint32_t group = t->ops->group_rows;
     return (per + group - 1) / group * group;
