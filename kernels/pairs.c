@@ -3,13 +3,7 @@
 
 #include <stdlib.h>
 
-static size_t hash(uint32_t a, uint32_t b)
-{
-    uint64_t z = ((uint64_t)a << 32 | b) + 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return (size_t)(z ^ (z >> 31));
-}
+#include "kernels/salt.h"
 
 enum err pairs_init(struct pairs *p, size_t cap)
 {
@@ -17,6 +11,7 @@ enum err pairs_init(struct pairs *p, size_t cap)
     while (slots < 2 * cap)
         slots *= 2;
     *p = (struct pairs){ .slots = calloc(slots, sizeof *p->slots), .mask = slots - 1, .cap = cap };
+    p->salt = salt_of(p->slots);
     return p->slots ? OK : ERR_MEMORY;
 }
 
@@ -29,9 +24,9 @@ void pairs_fini(struct pairs *p)
 /* The slot that holds the key, or the free one where it belongs; NULL after too many collisions. */
 static struct pair_slot *locate(const struct pairs *p, uint32_t key_a, uint32_t key_b)
 {
-    size_t at = hash(key_a, key_b) & p->mask;
-    for (int probe = 0; probe < PAIRS_PROBE_MAX; probe++) {
-        struct pair_slot *s = &p->slots[(at + (size_t)probe) & p->mask];
+    size_t at = salt_hash_pair(p->salt, key_a, key_b);
+    for (size_t probe = 0; probe < SALT_PROBE_MAX; probe++) {
+        struct pair_slot *s = &p->slots[(at + probe) & p->mask];
         if (!s->used || (s->key_a == key_a && s->key_b == key_b))
             return s;
     }

@@ -1,14 +1,12 @@
 /* pairs.h - a hash table from two u32 to two u32, filled once and then read; private to the tokenizer.
  *
- * Open addressing at half load. A model file decides the keys, so the length of a probe is bounded: a file whose keys
- * collide on purpose is refused (ERR_FORMAT from pairs_put) instead of making every lookup slow.
+ * Open addressing at half load. A model file decides the keys, so the hash is salted (salt.h) and the length of a probe
+ * is bounded: keys that collide all the same are refused (ERR_FORMAT from pairs_put) and make no lookup slow.
  */
 #ifndef TALLYMESH_KERNELS_PAIRS_H
 #define TALLYMESH_KERNELS_PAIRS_H
 
 #include "crypto/base.h"
-
-enum { PAIRS_PROBE_MAX = 1024 };   /* random keys at half load stay under 100 with a million entries */
 
 struct pair_slot {
     uint32_t key_a, key_b;
@@ -18,6 +16,7 @@ struct pair_slot {
 
 struct pairs {
     struct pair_slot *slots;
+    uint64_t salt;
     size_t mask;
     size_t count, cap;
 };

@@ -5,10 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/salt.h"
 #include "kernels/tokenizer.h"
 #include "kernels/utf8.h"
-
-enum { PROBE_MAX = 1024 };   /* as in pairs.h: a file whose tokens collide on purpose is refused */
 
 /* Byte-level spelling: bytes 33-126, 161-172 and 174-255 stand for themselves as characters, the other 68, in order, for
  * U+0100 and up. Gives the byte for a character, or -1. */
@@ -161,6 +160,7 @@ static enum err allocate(struct vocab *v, const struct gguf_entry *tokens, enum 
     v->kinds = calloc(n, sizeof *v->kinds);
     v->ranks = kind == VOCAB_SENTENCEPIECE ? calloc(n, sizeof *v->ranks) : NULL;
     v->slots = malloc(slots * sizeof *v->slots);
+    v->salt = salt_of(v->slots);
     bool ok = v->pool && v->starts && v->kinds && v->slots && (v->ranks || kind == VOCAB_BYTE_LEVEL);
     return ok ? OK : ERR_MEMORY;
 }
@@ -213,20 +213,11 @@ struct bytes vocab_bytes(const struct vocab *v, uint32_t id)
     return bytes_of(len ? v->pool + v->starts[id] : NULL, len);
 }
 
-static size_t hash(struct bytes text)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < text.len; i++)
-        h = (h ^ text.data[i]) * 0x100000001b3u;
-    h = (h ^ (h >> 29)) * 0xbf58476d1ce4e5b9u;
-    return (size_t)(h ^ (h >> 32));
-}
-
 /* Where the token with these bytes is, or the free slot where it belongs; NULL after too many collisions. */
 static uint32_t *locate(const struct vocab *v, struct bytes text)
 {
-    size_t at = hash(text) & v->mask;
-    for (size_t probe = 0; probe < PROBE_MAX; probe++) {
+    size_t at = salt_hash(v->salt, text);
+    for (size_t probe = 0; probe < SALT_PROBE_MAX; probe++) {
         uint32_t *slot = &v->slots[(at + probe) & v->mask];
         if (*slot == VOCAB_NONE || bytes_equal(vocab_bytes(v, *slot), text))
             return slot;

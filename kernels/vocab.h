@@ -31,6 +31,7 @@ struct vocab {
     uint8_t *kinds;          /* enum token_kind */
     uint32_t *ranks;         /* SentencePiece: the better the score, the smaller; else NULL */
     uint32_t *slots;         /* hash table of ids */
+    uint64_t salt;           /* of their hashes: salt.h */
     size_t mask;
     uint32_t byte_ids[256];  /* the token of a single byte, or VOCAB_NONE */
 };

@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include "kernels/modelfile_posix.h"
+#include "kernels/pairs.h"
+#include "kernels/salt.h"
 #include "kernels/tokenizer.h"
 #include "kernels/utf8.h"
 #include "tests/gguf_writer.h"
@@ -395,6 +397,40 @@ static void no_text_is_quadratic(void **state)
     }
 }
 
+enum { COLLIDING = 2 * SALT_PROBE_MAX, KEYS = 1024, SLOTS = 2 * KEYS };
+
+/* Keys that would all fall into one place if the hash were not salted. */
+static void nobody_chooses_collisions(void **state)
+{
+    (void)state;
+    struct pairs p;
+    assert_ok(pairs_init(&p, KEYS));
+    uint32_t found = 0;
+    for (uint32_t key = 0; found < COLLIDING; key++)
+        if (salt_hash_pair(0, 7, key) % SLOTS == 0) {
+            assert_ok(pairs_put(&p, 7, key, found, 0));
+            assert_int_equal(pairs_find(&p, 7, key)->x, found++);
+        }
+    pairs_fini(&p);
+
+    static uint32_t texts[KEYS];
+    static struct bytes tokens[KEYS];
+    struct gguf_writer w;
+    found = 0;
+    for (uint32_t key = 0; found < KEYS; key++) {
+        texts[found] = key;
+        tokens[found] = bytes_of((const uint8_t *)&texts[found], sizeof key);
+        found += found >= COLLIDING || salt_hash(0, tokens[found]) % SLOTS == 0;
+    }
+    gguf_writer_init(&w);
+    gguf_writer_string(&w, "tokenizer.ggml.model", "gpt2");
+    gguf_writer_strings(&w, "tokenizer.ggml.tokens", tokens, KEYS);
+    gguf_writer_strings(&w, "tokenizer.ggml.merges", NULL, 0);
+    struct bytes file = gguf_writer_finish(&w);
+    tokenizer_close(open_file(file));
+    gguf_writer_free(file);
+}
+
 static void too_much_text_is_refused(void **state)
 {
     (void)state;
@@ -539,6 +575,7 @@ int main(void)
         cmocka_unit_test(a_full_list_is_left_alone),
         cmocka_unit_test(ends_and_names_are_known),
         cmocka_unit_test(no_text_is_quadratic),
+        cmocka_unit_test(nobody_chooses_collisions),
         cmocka_unit_test(too_much_text_is_refused),
         cmocka_unit_test(broken_tokenizers_are_refused),
         cmocka_unit_test(streams_hold_back_incomplete_characters),
