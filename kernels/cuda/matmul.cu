@@ -44,14 +44,14 @@ template <bool wide> struct part {
 
 /* Asks for slab `slab` of everything; what does not exist becomes zeros. */
 template <enum cuda_type type, bool wide>
-DEVICE void fetch(struct stage<type, wide> *to, const struct product *p, uint32_t first_group, uint32_t first_token,
-                  uint32_t slab)
+DEVICE void fetch(struct stage<type, wide> *to, const struct product *p, const struct product_rows *w,
+                  uint32_t first_group, uint32_t first_token, uint32_t slab)
 {
     using tile = struct shape<wide>;
     const uint32_t pieces = (pack_slab_bytes(type) + (slab % 2 ? pack_fold_bytes(type) : 0)) / 16;
-    const uint8_t *weights = p->packed + pack_slab_at(type, slab);
+    const uint8_t *weights = w->packed + pack_slab_at(type, slab);
     const size_t group_bytes = pack_group_bytes(type, p->cols);
-    uint32_t groups = (p->rows + PACK_ROWS - 1) / PACK_ROWS, block = slab / 2;
+    uint32_t groups = (w->rows + PACK_ROWS - 1) / PACK_ROWS, block = slab / 2;
     for (uint32_t i = threadIdx.x; i < tile::groups * pieces; i += tile::threads) {
         uint32_t group = first_group + i / pieces, at = i % pieces * 16;
         copy_async(to->weights[i / pieces] + at, weights + group * group_bytes + at, group < groups);
@@ -260,7 +260,8 @@ template <bool wide> DEVICE struct part<wide> my_part(const struct product *p, u
 }
 
 template <bool wide>
-DEVICE void store(const struct part<wide> *mine, const struct product *p, uint32_t first_group, uint32_t first_token)
+DEVICE void store(const struct part<wide> *mine, const struct product_rows *w, uint32_t tokens, uint32_t first_group,
+                  uint32_t first_token)
 {
     using tile = struct shape<wide>;
     uint32_t lane = lane_id();
@@ -272,8 +273,8 @@ DEVICE void store(const struct part<wide> *mine, const struct product *p, uint32
             for (uint32_t i = 0; i < 4; i++) {
                 uint32_t row = (first_group + mine->first_group + m) * PACK_ROWS + lane / 4 + i / 2 * 8;
                 uint32_t token = first_token + mine->first_token + n * 8 + lane % 4 * 2 + i % 2;
-                if (row < p->rows && token < p->tokens)
-                    p->y[(size_t)token * p->stride + row] = mine->y[m][n][i];
+                if (row < w->rows && token < tokens)
+                    w->y[(size_t)token * w->stride + row] = mine->y[m][n][i];
             }
 }
 
@@ -295,12 +296,13 @@ KERNEL_ALONE(shape<wide>::threads) many_tokens(struct product p, uint32_t stages
 {
     using tile = struct shape<wide>;
     struct stage<type, wide> *ring = (struct stage<type, wide> *)block_shared();
-    uint32_t first_group = blockIdx.x * tile::groups, first_token = blockIdx.y * tile::tokens;
+    const struct product_rows w = find_rows(p.of);
+    uint32_t first_group = (blockIdx.x - w.first) * tile::groups, first_token = blockIdx.y * tile::tokens;
     uint32_t slabs = pack_slabs(p.cols), blocks = p.cols / 32;
     struct part<wide> mine = my_part<wide>(&p, first_token);
     for (uint32_t slab = 0; slab + 1 < stages; slab++) {
         if (slab < slabs)
-            fetch<type, wide>(ring + slab, &p, first_group, first_token, slab);
+            fetch<type, wide>(ring + slab, &p, &w, first_group, first_token, slab);
         copy_commit();
     }
     for (uint32_t slab = 0; slab < slabs; slab++) {
@@ -309,7 +311,7 @@ KERNEL_ALONE(shape<wide>::threads) many_tokens(struct product p, uint32_t stages
             wait_for_slab(stages - 2);
         block_sync();
         if (ahead < slabs)
-            fetch<type, wide>(ring + ahead % stages, &p, first_group, first_token, ahead);
+            fetch<type, wide>(ring + ahead % stages, &p, &w, first_group, first_token, ahead);
         copy_commit();
         if (stages == 1) {
             copy_wait<0>();
@@ -319,21 +321,21 @@ KERNEL_ALONE(shape<wide>::threads) many_tokens(struct product p, uint32_t stages
         if (pack_is_super(type) && slab % 2 == 1)
             fold_super<type, wide>(&mine, ring + slab % stages);
     }
-    store<wide>(&mine, &p, first_group, first_token);
+    store<wide>(&mine, &w, p.tokens, first_group, first_token);
 }
 
-template <enum cuda_type type, bool wide> static void launch_shape(const struct product *p, struct CUstream_st *stream)
+template <enum cuda_type type, bool wide> static void launch_shape(struct product *p, struct CUstream_st *stream)
 {
     using tile = struct shape<wide>;
     constexpr uint32_t tile_rows = tile::groups * PACK_ROWS, stage_bytes = sizeof(struct stage<type, wide>);
     uint32_t fit = (uint32_t)(shared_bytes_most() / stage_bytes), stages = fit < STAGES_MAX ? fit : STAGES_MAX;
     static_assert(stage_bytes % 16 == 0, "each stage is aligned to 16 bytes");
     static_assert(stage_bytes <= 48 * 1024, "one stage fits wherever CUDA runs");
-    uint32_t across = (p->rows + tile_rows - 1) / tile_rows, down = (p->tokens + tile::tokens - 1) / tile::tokens;
+    uint32_t across = number_blocks(p->of, tile_rows), down = (p->tokens + tile::tokens - 1) / tile::tokens;
     LAUNCH((many_tokens<type, wide>), across, down, tile::threads, (size_t)stages * stage_bytes, stream, *p, stages);
 }
 
-template <enum cuda_type type> static void launch(const struct product *p, struct CUstream_st *stream)
+template <enum cuda_type type> static void launch(struct product *p, struct CUstream_st *stream)
 {
     if (p->tokens > shape<false>::tokens)
         launch_shape<type, true>(p, stream);
@@ -341,19 +343,33 @@ template <enum cuda_type type> static void launch(const struct product *p, struc
         launch_shape<type, false>(p, stream);
 }
 
-static void multiply_many_tokens(enum cuda_type type, const struct product *p, struct CUstream_st *stream)
+static void multiply_many_tokens(enum cuda_type type, struct product *p, struct CUstream_st *stream)
 {
     FOR_QUANTISED_TYPE(type, launch, p, stream);
+}
+
+extern "C" void cuda_matmul_together(const struct cuda_product *products, uint32_t count, const struct cuda_acts *x,
+                                     uint32_t n, struct CUstream_st *stream)
+{
+    struct product p = {};
+    take_products(p.of, products, count);
+    p.cols = x->cols;
+    p.tokens = n;
+    p.blocks = (x->cols + 255) / 256;
+    p.q = x->q;
+    p.d = x->d;
+    p.sums = x->sums;
+    if (n == 0 || number_blocks(p.of, PACK_ROWS) == 0)
+        return;
+    if (n <= FEW_TOKENS)
+        multiply_few_tokens(products->w->type, &p, stream);
+    else
+        multiply_many_tokens(products->w->type, &p, stream);
 }
 
 extern "C" void cuda_matmul(const struct cuda_matrix *w, const struct cuda_acts *x, uint32_t n, float *y,
                             uint32_t stride, struct CUstream_st *stream)
 {
-    struct product p = { w->packed, w->rows, w->cols, n, (w->cols + 255) / 256, x->q, x->d, x->sums, y, stride };
-    if (n == 0 || w->rows == 0)
-        return;
-    if (n <= FEW_TOKENS)
-        multiply_few_tokens(w->type, &p, stream);
-    else
-        multiply_many_tokens(w->type, &p, stream);
+    const struct cuda_product product = { w, y, stride };
+    cuda_matmul_together(&product, 1, x, n, stream);
 }

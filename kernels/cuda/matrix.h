@@ -43,7 +43,7 @@ enum cuda_type {
     CUDA_MXFP4 = 39
 };
 
-enum { CUDA_ACT_BLOCK = 256, CUDA_ACT_SCALES = 8, CUDA_ACT_SUMS = 32 };
+enum { CUDA_ACT_BLOCK = 256, CUDA_ACT_SCALES = 8, CUDA_ACT_SUMS = 32, CUDA_TOGETHER = 3 };
 
 /* Quantised activations (NV1 3.2), blocks = ceil(cols / 256); everything is zero from cols to the end of its block.
  * There is a scale for every 32 values; where 256 share one, it is written eight times.
@@ -63,11 +63,23 @@ struct cuda_matrix {
     const uint8_t *packed;           /* cuda_packed_bytes() of device memory */
 };
 
-/* NV1 4.1 for tokens [0, n): y[token * stride + row]. w is quantised, x->cols == w->cols and x->group is that of its
- * type. */
+/* A product to be made: y[token * stride + row]. */
+struct cuda_product {
+    const struct cuda_matrix *w;
+    float *y;
+    uint32_t stride;
+};
+
+/* NV1 4.1 for tokens [0, n) of up to CUDA_TOGETHER matrices that read the same x, in one launch. All are of one
+ * quantised type; x->cols is the cols of each and x->group that of the type. */
+void cuda_matmul_together(const struct cuda_product *products, uint32_t count, const struct cuda_acts *x, uint32_t n,
+                          struct CUstream_st *stream);
+/* NV1 4.2 likewise; x is (n, cols), the type F32, F16 or BF16. */
+void cuda_matmul_float_together(const struct cuda_product *products, uint32_t count, const float *x, uint32_t n,
+                                struct CUstream_st *stream);
+/* One of them alone. */
 void cuda_matmul(const struct cuda_matrix *w, const struct cuda_acts *x, uint32_t n, float *y, uint32_t stride,
                  struct CUstream_st *stream);
-/* NV1 4.2 likewise; x is (n, w->cols), w is F32, F16 or BF16. */
 void cuda_matmul_float(const struct cuda_matrix *w, const float *x, uint32_t n, float *y, uint32_t stride,
                        struct CUstream_st *stream);
 

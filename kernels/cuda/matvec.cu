@@ -186,7 +186,9 @@ DEVICE float fold_blocks(const struct product *p, float y, const float *terms, u
 template <enum cuda_type type> KERNEL(WARPS * WARP) few_tokens(struct product p, uint32_t chunk)
 {
     float *terms = (float *)block_shared();
-    const uint8_t *group = p.packed + (size_t)blockIdx.x * pack_group_bytes(type, p.cols);
+    const struct product_rows w = find_rows(p.of);
+    const uint32_t group_number = blockIdx.x - w.first;
+    const uint8_t *group = w.packed + (size_t)group_number * pack_group_bytes(type, p.cols);
     constexpr uint32_t pair_blocks = blocks_per_pair(type);
     uint32_t lane = lane_id(), row = threadIdx.x % PACK_ROWS, token = threadIdx.x / PACK_ROWS;
     uint32_t slabs = pack_slabs(p.cols), pairs = (slabs + 1) / 2, blocks = p.cols / (256 / pair_blocks);
@@ -215,11 +217,11 @@ template <enum cuda_type type> KERNEL(WARPS * WARP) few_tokens(struct product p,
             y = fold_blocks<type>(&p, y, terms, from, to - from, row, token);
         block_sync();
     }
-    if (token < p.tokens && blockIdx.x * PACK_ROWS + row < p.rows)
-        p.y[(size_t)token * p.stride + blockIdx.x * PACK_ROWS + row] = y;
+    if (token < p.tokens && group_number * PACK_ROWS + row < w.rows)
+        w.y[(size_t)token * w.stride + group_number * PACK_ROWS + row] = y;
 }
 
-template <enum cuda_type type> static void launch(const struct product *p, struct CUstream_st *stream)
+template <enum cuda_type type> static void launch(struct product *p, struct CUstream_st *stream)
 {
     uint32_t pairs = (pack_slabs(p->cols) + 1) / 2;
     uint32_t pair_bytes = blocks_per_pair(type) * term_floats<type>(p->tokens) * 4;
@@ -228,11 +230,11 @@ template <enum cuda_type type> static void launch(const struct product *p, struc
         chunk = pairs;
     else if (chunk > WARPS)
         chunk -= chunk % WARPS;
-    uint32_t groups = (p->rows + PACK_ROWS - 1) / PACK_ROWS;
+    uint32_t groups = number_blocks(p->of, PACK_ROWS);
     LAUNCH(few_tokens<type>, groups, 1, WARPS * WARP, chunk * pair_bytes, stream, *p, chunk);
 }
 
-void multiply_few_tokens(enum cuda_type type, const struct product *p, struct CUstream_st *stream)
+void multiply_few_tokens(enum cuda_type type, struct product *p, struct CUstream_st *stream)
 {
     FOR_QUANTISED_TYPE(type, launch, p, stream);
 }

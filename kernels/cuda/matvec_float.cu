@@ -3,9 +3,8 @@
  * A warp is a row and its lanes are the 32 lanes of the law. The packed row (pack.h) gives each lane its eight values
  * of a block of 256 side by side, so a block is one 16-byte load per lane (F16, BF16) or two (F32), and while one block
  * is being multiplied the next is on its way. */
-#include "kernels/cuda/matrix.h"
+#include "kernels/cuda/matmul_parts.h"
 #include "kernels/cuda/pack.h"
-#include "kernels/cuda/prim.h"
 
 static constexpr uint32_t WARPS = 8, TOKENS = 8;
 
@@ -65,17 +64,23 @@ DEVICE float block_total(const struct share *w, const float *x, uint32_t lane, u
     return s;
 }
 
-template <enum cuda_type type>
-KERNEL(WARPS * WARP) rows_float(const uint8_t *packed, const float *x, uint32_t rows, uint32_t cols, uint32_t tokens,
-                                float *y, uint32_t stride)
+/* The arguments of cuda_matmul_float_together(). */
+struct float_product {
+    struct product_rows of[CUDA_TOGETHER];
+    const float *x;
+    uint32_t cols, tokens;
+};
+
+template <enum cuda_type type> KERNEL(WARPS * WARP) rows_float(struct float_product p)
 {
     constexpr uint32_t block_bytes = 256 * float_bytes(type);
-    uint32_t lane = lane_id(), row = blockIdx.x * WARPS + warp_id(), first_token = blockIdx.y * TOKENS;
-    if (row >= rows)
+    const struct product_rows of = find_rows(p.of);
+    uint32_t lane = lane_id(), row = (blockIdx.x - of.first) * WARPS + warp_id(), first_token = blockIdx.y * TOKENS;
+    if (row >= of.rows)
         return;
-    const uint8_t *w = packed + (size_t)row * float_row_bytes(type, cols);
-    uint32_t blocks = cols / 256, rest = cols % 256;
-    uint32_t n = least(tokens - first_token, TOKENS);
+    const uint8_t *w = of.packed + (size_t)row * float_row_bytes(type, p.cols);
+    uint32_t blocks = p.cols / 256, rest = p.cols % 256;
+    uint32_t n = least(p.tokens - first_token, TOKENS);
     float sum[TOKENS] = { 0 };
     struct share next;
     if (blocks > 0)
@@ -84,35 +89,45 @@ KERNEL(WARPS * WARP) rows_float(const uint8_t *packed, const float *x, uint32_t 
         struct share now = b < blocks ? next : load_rest<type>(w + (size_t)b * block_bytes, lane, rest);
         if (b + 1 < blocks)
             next = load_share<type>(w + (size_t)(b + 1) * block_bytes, lane);
-        const float *at = x + (size_t)first_token * cols + (size_t)b * 256;
+        const float *at = p.x + (size_t)first_token * p.cols + (size_t)b * 256;
 #pragma unroll
         for (uint32_t t = 0; t < TOKENS; t++)
             if (t < n)
-                sum[t] = float_add(sum[t], block_total(&now, at + (size_t)t * cols, lane, cols - b * 256));
+                sum[t] = float_add(sum[t], block_total(&now, at + (size_t)t * p.cols, lane, p.cols - b * 256));
     }
 #pragma unroll
     for (uint32_t t = 0; t < TOKENS; t++)
         if (t < n && lane == 0)
-            y[(size_t)(first_token + t) * stride + row] = sum[t];
+            of.y[(size_t)(first_token + t) * of.stride + row] = sum[t];
 }
 
-template <enum cuda_type type>
-static void launch(const struct cuda_matrix *w, const float *x, uint32_t n, float *y, uint32_t stride,
-                   struct CUstream_st *stream)
+template <enum cuda_type type> static void launch(struct float_product *p, struct CUstream_st *stream)
 {
-    uint32_t across = (w->rows + WARPS - 1) / WARPS, down = (n + TOKENS - 1) / TOKENS;
-    LAUNCH(rows_float<type>, across, down, WARPS * WARP, 0, stream, w->packed, x, w->rows, w->cols, n, y, stride);
+    uint32_t across = number_blocks(p->of, WARPS), down = (p->tokens + TOKENS - 1) / TOKENS;
+    if (across > 0 && down > 0)
+        LAUNCH(rows_float<type>, across, down, WARPS * WARP, 0, stream, *p);
+}
+
+extern "C" void cuda_matmul_float_together(const struct cuda_product *products, uint32_t count, const float *x,
+                                           uint32_t n, struct CUstream_st *stream)
+{
+    const struct cuda_matrix *w = products->w;
+    struct float_product p = {};
+    take_products(p.of, products, count);
+    p.x = x;
+    p.cols = w->cols;
+    p.tokens = n;
+    if (w->type == CUDA_F32)
+        launch<CUDA_F32>(&p, stream);
+    else if (w->type == CUDA_F16)
+        launch<CUDA_F16>(&p, stream);
+    else
+        launch<CUDA_BF16>(&p, stream);
 }
 
 extern "C" void cuda_matmul_float(const struct cuda_matrix *w, const float *x, uint32_t n, float *y, uint32_t stride,
                                   struct CUstream_st *stream)
 {
-    if (n == 0 || w->rows == 0)
-        return;
-    if (w->type == CUDA_F32)
-        launch<CUDA_F32>(w, x, n, y, stride, stream);
-    else if (w->type == CUDA_F16)
-        launch<CUDA_F16>(w, x, n, y, stride, stream);
-    else
-        launch<CUDA_BF16>(w, x, n, y, stride, stream);
+    const struct cuda_product product = { w, y, stride };
+    cuda_matmul_float_together(&product, 1, x, n, stream);
 }

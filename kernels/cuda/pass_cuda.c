@@ -272,6 +272,22 @@ static void product(const struct cuda_matrix *w, const struct cuda_acts *acts, c
         cuda_matmul_float(w, x, n, y, w->rows, stream);
 }
 
+/* Products of the norm: a launch for those that follow each other and are of one type. */
+static void products_of_norm(const struct pass *p, const struct cuda_product *products, uint32_t count, uint32_t n,
+                             cudaStream_t stream)
+{
+    for (uint32_t first = 0, alike; first < count; first += alike) {
+        enum cuda_type type = products[first].w->type;
+        alike = 1;
+        while (first + alike < count && products[first + alike].w->type == type)
+            alike++;
+        if (is_quantised(type))
+            cuda_matmul_together(products + first, alike, n_acts_for(p, type), n, stream);
+        else
+            cuda_matmul_float_together(products + first, alike, p->n, n, stream);
+    }
+}
+
 /* x += y; then the norm of x in the forms that the matrices a, b and c read. */
 static void norm(struct pass *p, const struct pass_shape *s, const float *y, const float *weight,
                  const struct cuda_matrix *a,
@@ -295,9 +311,10 @@ static void attention_block(struct pass *p, const struct pass_shape *s, uint32_t
     const struct cuda_layer *w = &p->weights->layers[layer];
     const struct model_config *c = &p->model->config;
     norm(p, s, layer > 0 ? p->y : NULL, w->attn_norm, &w->attn_q, &w->attn_k, &w->attn_v, stream);
-    product(&w->attn_q, n_acts_for(p, w->attn_q.type), p->n, s->n, p->q, stream);
-    product(&w->attn_k, n_acts_for(p, w->attn_k.type), p->n, s->n, p->k, stream);
-    product(&w->attn_v, n_acts_for(p, w->attn_v.type), p->n, s->n, p->v, stream);
+    const struct cuda_product products[] = { { &w->attn_q, p->q, w->attn_q.rows },
+                                             { &w->attn_k, p->k, w->attn_k.rows },
+                                             { &w->attn_v, p->v, w->attn_v.rows } };
+    products_of_norm(p, products, ARRAY_COUNT(products), s->n, stream);
     struct cuda_heads heads = { .q = p->q, .k = p->k, .v = p->v, .rotations = p->rotations, .rows = p->device.rows,
                                 .cache = p->cache, .n = s->n, .heads = c->heads, .rope_dims = c->rope_dims,
                                 .layer = layer,
@@ -321,8 +338,9 @@ static void ffn_block(struct pass *p, const struct pass_shape *s, uint32_t layer
     bool quantised = is_quantised(w->ffn_down.type);
     struct cuda_acts gate_acts = acts_for(&p->gate_acts, w->ffn_down.type);
     norm(p, s, p->y, w->ffn_norm, &w->ffn_gate, &w->ffn_up, &w->ffn_up, stream);
-    product(&w->ffn_gate, n_acts_for(p, w->ffn_gate.type), p->n, s->n, p->gate, stream);
-    product(&w->ffn_up, n_acts_for(p, w->ffn_up.type), p->n, s->n, p->up, stream);
+    const struct cuda_product products[] = { { &w->ffn_gate, p->gate, w->ffn_gate.rows },
+                                             { &w->ffn_up, p->up, w->ffn_up.rows } };
+    products_of_norm(p, products, ARRAY_COUNT(products), s->n, stream);
     cuda_gate(p->gate, p->up, s->n, p->model->config.ffn_dim, quantised ? &gate_acts : NULL, p->bad, stream);
     product(&w->ffn_down, &gate_acts, p->gate, s->n, p->y, stream);
 }

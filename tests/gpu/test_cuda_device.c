@@ -351,6 +351,31 @@ static void names_and_memory(void **state)
     model_close_tiny(&p);
     assert_int_equal(emu_runtime_held(), 0);
 }
+
+static uint64_t launches_of_a_token(uint32_t layers)
+{
+    const struct tiny_llama spec = { .layers = layers, .dim = 64, .heads = 2, .kv_heads = 1, .head_dim = 32,
+                                     .ffn_dim = 64, .vocab = 40, .context = 640, .rope_base = 10000.0f,
+                                     .rope_factor = 1.0f, .rms_eps = 1e-5f, .type = TENSOR_Q8_0,
+                                     .embd_type = TENSOR_Q8_0, .seed = 33 };
+    const struct row row = { .slot = 0, .token = 1, .want = true };
+    struct pair p;
+    pair_open(&p, &spec);
+    uint64_t before = emu_launches();
+    assert_ok(device_forward(p.gpu, &row, 1));
+    uint64_t launches = emu_launches() - before;
+    pair_close(&p);
+    return launches;
+}
+
+/* Each costs a token some time, whatever it does: docs/kernels.md counts them. */
+static void a_token_has_few_launches_per_layer(void **state)
+{
+    (void)state;
+    uint64_t one = launches_of_a_token(1);
+    assert_int_equal(launches_of_a_token(3) - one, 2 * 11);
+    assert_int_equal(one, 2 + 11);
+}
 #endif
 
 int main(void)
@@ -364,6 +389,7 @@ int main(void)
 #if !defined(TM_ON_SILICON)
         cmocka_unit_test(a_device_without_memory_for_graphs_answers_all_the_same),
         cmocka_unit_test(names_and_memory),
+        cmocka_unit_test(a_token_has_few_launches_per_layer),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,34 @@ static uint8_t *pack(enum cuda_type type, struct shape s, const uint8_t *stored)
     return packed;
 }
 
+/* A matrix cut into some that are multiplied together, each with its own place in y. */
+struct cut {
+    struct cuda_matrix w[CUDA_TOGETHER];
+    struct cuda_product products[CUDA_TOGETHER];
+    uint32_t count;
+};
+
+static void cut_rows(struct cut *c, enum cuda_type type, struct shape s, const uint8_t *stored, size_t row_bytes,
+                     float *y, struct rng *r)
+{
+    uint32_t first = 0, most = 1 + (uint32_t)rng_below(r, CUDA_TOGETHER);
+    c->count = s.rows < most ? s.rows : most;
+    for (uint32_t i = 0; i < c->count; i++) {
+        uint32_t others = c->count - 1 - i, room = s.rows - first - others;
+        struct shape part = { others ? 1 + (uint32_t)rng_below(r, room) : room, s.cols, s.tokens };
+        c->w[i] = (struct cuda_matrix){ .type = type, .rows = part.rows, .cols = s.cols,
+                                        .packed = pack(type, part, stored + first * row_bytes) };
+        c->products[i] = (struct cuda_product){ .w = &c->w[i], .y = y + first, .stride = s.rows + MARGIN };
+        first += part.rows;
+    }
+}
+
+static void cut_free(struct cut *c)
+{
+    for (uint32_t i = 0; i < c->count; i++)
+        emu_free((void *)(uintptr_t)c->w[i].packed);
+}
+
 static void assert_same_rows(const char *what, enum cuda_type type, struct shape s, const float *got,
                              const float *right)
 {
@@ -60,10 +88,11 @@ static void check_float(enum cuda_type type, struct shape s, enum input_kind kin
     }
     struct matrix host = { .type = (enum tensor_type)type, .rows = s.rows, .cols = s.cols, .data = stored };
     ops_ref.matmul_float(&host, x, s.tokens, 0, s.rows, right, s.rows);
-    struct cuda_matrix w = { .type = type, .rows = s.rows, .cols = s.cols, .packed = pack(type, s, stored) };
-    cuda_matmul_float(&w, x, s.tokens, y, stride, NULL);
+    struct cut cut;
+    cut_rows(&cut, type, s, stored, (size_t)s.cols * size, y, r);
+    cuda_matmul_float_together(cut.products, cut.count, x, s.tokens, NULL);
     assert_same_rows("float", type, s, y, right);
-    emu_free((void *)(uintptr_t)w.packed);
+    cut_free(&cut);
     free(stored);
     free(right);
     emu_free(y);
@@ -144,10 +173,11 @@ static void check_quantised(const struct block_format *f, struct shape s, enum i
     input_blocks(r, f, stored, blocks, kind == INPUT_WIDE || kind == INPUT_EXTREME);
     struct matrix host = { .type = f->type, .rows = s.rows, .cols = s.cols, .data = stored };
     ops_ref.matmul(&host, &x.host, s.tokens, 0, s.rows, right, s.rows);
-    struct cuda_matrix w = { .type = type, .rows = s.rows, .cols = s.cols, .packed = pack(type, s, stored) };
-    cuda_matmul(&w, &x.device, s.tokens, y, stride, NULL);
+    struct cut cut;
+    cut_rows(&cut, type, s, stored, (size_t)s.cols / f->len * f->bytes, y, r);
+    cuda_matmul_together(cut.products, cut.count, &x.device, s.tokens, NULL);
     assert_same_rows("quantised", type, s, y, right);
-    emu_free((void *)(uintptr_t)w.packed);
+    cut_free(&cut);
     free(stored);
     free(right);
     emu_free(y);
