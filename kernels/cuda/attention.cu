@@ -11,9 +11,10 @@
  *   shared memory   u of the chunk (8 KB), maximum, l and g of 4 tiles x 16 queries
  *
  * Chunks are one block each (few rows: as much of the machine as possible reads the cache) and folded by
- * fold_chunks, or walked through by one block (many rows), which keeps 7.5 in its registers and in o. */
+ * fold_and_quantize or fold_chunks, or walked through by one block (many rows), which keeps 7.5 in its registers and in o. */
 #include "kernels/cuda/cache_parts.h"
 #include "kernels/cuda/exact_parts.h"
+#include "kernels/cuda/quantize_parts.h"
 
 enum { WARPS = 4, TILES = CUDA_CHUNK / CUDA_TILE, GROUPS = CUDA_TILE / 8, AT_ONCE = 4, KEYS_AT_ONCE = 2 };
 
@@ -414,7 +415,7 @@ KERNEL(WARPS * WARP) attend(struct cuda_attention a)
     }
 }
 
-/* NV1 7.5 and 7.6: a warp takes 256 dimensions of one head; blockIdx.y = row. */
+/* NV1 7.5 and 7.6, where o is read as floats: a warp takes 256 dimensions of one head; blockIdx.y = row. */
 enum { SLAB = 8 };
 
 DEVICE void fold_slab(const struct cuda_attention &a, uint32_t row, uint32_t head, uint32_t dim)
@@ -444,6 +445,55 @@ KERNEL(WARPS * WARP) fold_chunks(struct cuda_attention a)
             fold_slab(a, blockIdx.y, head, dim);
 }
 
+/* NV1 7.5 and 7.6 of eight neighbouring values of a head. Heads have an even number of dimensions, so parts are aligned
+ * for pairs. */
+DEVICE void fold_neighbours(const struct cuda_attention &a, uint32_t row, uint32_t head, uint32_t dim,
+                            float (&o)[LANE_VALUES])
+{
+    uint32_t chunks = a.rows[row].position / CUDA_CHUNK + 1;
+    struct chunks_fold total = {};
+    for (uint32_t c = 0; c < chunks; c++) {
+        const float *part = partial_of(a, row, head, c);
+        const float2 *from = (const float2 *)(part + 2 + dim);
+        fold_chunk(&total, c == 0, part[0], part[1]);
+#pragma unroll
+        for (uint32_t k = 0; k < LANE_VALUES; k += 2) {
+            float2 two = from[k / 2];
+            o[k] = float_fma(total.b, two.x, float_mul(total.a, o[k]));
+            o[k + 1] = float_fma(total.b, two.y, float_mul(total.a, o[k + 1]));
+        }
+    }
+#pragma unroll
+    for (uint32_t k = 0; k < LANE_VALUES; k++)
+        o[k] = float_div(o[k], total.l);
+}
+
+/* The same and NV1 3.2 of a row of o, which is written nowhere: a warp takes a block of 256 of its values. Heads have a
+ * multiple of eight dimensions, so that a lane's values are of one head. */
+KERNEL(WARPS * WARP) fold_and_quantize(struct cuda_attention a, struct cuda_acts acts)
+{
+    uint32_t row = blockIdx.y, block = blockIdx.x * WARPS + warp_id();
+    uint32_t at = block * CUDA_ACT_BLOCK + lane_id() * LANE_VALUES;
+    if (block * CUDA_ACT_BLOCK >= acts.cols)
+        return;
+    float o[LANE_VALUES] = {};
+    if (at < acts.cols)
+        fold_neighbours(a, row, at / a.cache.head_dim, at % a.cache.head_dim, o);
+    if (!quantize_block(o, acts, row, block) && lane_id() == 0)
+        atomic_or(a.bad + row, 1);
+}
+
+static void launch_fold(const struct cuda_attention *a, struct CUstream_st *stream)
+{
+    LAUNCH(fold_chunks, (a->heads + WARPS - 1) / WARPS, a->n, WARPS * WARP, 0, stream, *a);
+}
+
+static void launch_fold_and_quantize(const struct cuda_attention *a, struct CUstream_st *stream)
+{
+    uint32_t blocks = (a->acts->cols + CUDA_ACT_BLOCK - 1) / CUDA_ACT_BLOCK;
+    LAUNCH(fold_and_quantize, (blocks + WARPS - 1) / WARPS, a->n, WARPS * WARP, 0, stream, *a, *a->acts);
+}
+
 extern "C" void cuda_attend(const struct cuda_attention *attention, struct CUstream_st *stream)
 {
     uint32_t across = attention->tile_count * attention->cache.kv_heads;
@@ -451,6 +501,12 @@ extern "C" void cuda_attend(const struct cuda_attention *attention, struct CUstr
         return;
     LAUNCH(attend, across, attention->partial ? attention->chunks : 1, WARPS * WARP, sizeof(struct attention_shared),
            stream, *attention);
+    if (attention->partial && attention->acts && attention->cache.head_dim % LANE_VALUES == 0) {
+        launch_fold_and_quantize(attention, stream);
+        return;
+    }
     if (attention->partial)
-        LAUNCH(fold_chunks, (attention->heads + WARPS - 1) / WARPS, attention->n, WARPS * WARP, 0, stream, *attention);
+        launch_fold(attention, stream);
+    if (attention->acts)
+        cuda_quantize(attention->o, attention->n, attention->acts, attention->bad, stream);
 }

@@ -320,15 +320,13 @@ static void attention_block(struct pass *p, const struct pass_shape *s, uint32_t
                                 .layer = layer,
                                 .score_scale = p->score_scale, .q8 = p->q8, .cq = p->cq, .bad = p->bad };
     cuda_store_heads(&heads, stream);
+    struct cuda_acts o_acts = acts_for(&p->o_acts, w->attn_output.type);
     struct cuda_attention attention = { .q8 = p->q8, .cq = p->cq, .rows = p->device.rows, .tiles = p->device.tiles,
                                         .cache = p->cache, .tile_count = s->tiles, .n = s->n, .heads = c->heads,
                                         .layer = layer,
                                         .chunks = s->chunks, .partial = s->split ? p->partial : NULL, .o = p->o,
-                                        .bad = p->bad };
+                                        .acts = is_quantised(w->attn_output.type) ? &o_acts : NULL, .bad = p->bad };
     cuda_attend(&attention, stream);
-    struct cuda_acts o_acts = acts_for(&p->o_acts, w->attn_output.type);
-    if (is_quantised(w->attn_output.type))
-        cuda_quantize(p->o, s->n, &o_acts, p->bad, stream);
     product(&w->attn_output, &o_acts, p->o, s->n, p->y, stream);
 }
 

@@ -100,7 +100,8 @@ struct cuda_heads {
 void cuda_store_heads(const struct cuda_heads *heads, struct CUstream_st *stream);
 
 /* NV1 7.2-7.6: o (rows, heads, head_dim). With `partial` every chunk has its own block and a second launch folds
- * them; without, a block walks through all chunks of its queries. The bits are the same. */
+ * them; without, a block walks through all chunks of its queries. The bits are the same. With `acts` o is quantised
+ * (NV1 3.2), mostly by the launch that folds, and may not be written itself. */
 struct cuda_attention {
     const int8_t *q8;
     const float *cq;
@@ -111,6 +112,7 @@ struct cuda_attention {
     uint32_t chunks;                     /* at least position / 256 + 1 of every row */
     float *partial;                      /* NULL, or cuda_partial_floats() */
     float *o;
+    const struct cuda_acts *acts;        /* NULL, or cols = heads * head_dim */
     uint32_t *bad;
 };
 void cuda_attend(const struct cuda_attention *attention, struct CUstream_st *stream);

@@ -141,7 +141,7 @@ static bool store_right(struct rig *g, struct batch *b, uint32_t row)
     return fine;
 }
 
-static void attend(struct rig *g, struct batch *b, bool split, bool one_row)
+static void attend(struct rig *g, struct batch *b, bool split, bool one_row, const struct cuda_acts *acts)
 {
     const char *first;
     uint32_t group = g->s.heads / g->s.kv_heads, chunks = 0, count;
@@ -154,8 +154,7 @@ static void attend(struct rig *g, struct batch *b, bool split, bool one_row)
     float *partial = split ? emu_alloc("partial", parts * sizeof *partial) : NULL;
     struct cuda_attention a = { .q8 = b->q8, .cq = b->cq, .rows = b->rows, .tiles = tiles, .cache = g->cache,
                                 .tile_count = count, .n = b->n, .heads = g->s.heads, .layer = LAYER, .chunks = chunks,
-                                .partial = partial, .o = b->o,
-                                .bad = b->bad };
+                                .partial = partial, .o = b->o, .acts = acts, .bad = b->bad };
     cuda_attend(&a, NULL);
     if (emu_take_faults(&first) != 0)
         fail_msg("attend: %s", first);
@@ -185,6 +184,45 @@ static void assert_same_answers(struct rig *g, struct batch *b, const char *how)
         }
 }
 
+struct acts_of_o {
+    struct cuda_acts acts;
+    size_t blocks;
+};
+
+static struct acts_of_o acts_of_o(const struct rig *g, const struct batch *b, uint32_t group)
+{
+    uint32_t cols = g->s.heads * g->s.head_dim;
+    struct acts_of_o a = { .acts = { .cols = cols, .group = group }, .blocks = (size_t)b->n * ops_act_blocks(cols) };
+    a.acts.q = emu_alloc("q", a.blocks * CUDA_ACT_BLOCK);
+    a.acts.d = emu_alloc("d", a.blocks * CUDA_ACT_SCALES * sizeof(float));
+    a.acts.sums = emu_alloc("sums", a.blocks * CUDA_ACT_SUMS);
+    return a;
+}
+
+static void acts_of_o_free(struct acts_of_o *a)
+{
+    emu_free(a->acts.sums);
+    emu_free(a->acts.d);
+    emu_free(a->acts.q);
+}
+
+/* o, which is right, quantised by a launch of its own (test_cuda_steps) and on the way. */
+static void assert_same_acts(struct rig *g, struct batch *b, uint32_t group)
+{
+    struct acts_of_o right = acts_of_o(g, b, group), got = acts_of_o(g, b, group);
+    cuda_quantize(b->o, b->n, &right.acts, b->bad, NULL);
+    for (uint32_t split = 2; split-- > 0;) {                /* the last leaves o as it was */
+        memset(got.acts.q, 0xa5, got.blocks * CUDA_ACT_BLOCK);
+        memset(b->o, 0xa5, (size_t)b->n * g->s.heads * g->s.head_dim * 4);
+        attend(g, b, split, group == 32, &got.acts);
+        assert_memory_equal(got.acts.q, right.acts.q, got.blocks * CUDA_ACT_BLOCK);
+        assert_memory_equal(got.acts.d, right.acts.d, got.blocks * CUDA_ACT_SCALES * sizeof(float));
+        assert_memory_equal(got.acts.sums, right.acts.sums, got.blocks * CUDA_ACT_SUMS);
+    }
+    acts_of_o_free(&got);
+    acts_of_o_free(&right);
+}
+
 static void check(const struct shape *s, uint64_t seed)
 {
     struct rig g;
@@ -202,11 +240,13 @@ static void check(const struct shape *s, uint64_t seed)
     for (uint32_t mode = 0; mode < 4; mode++) {
         static const char *const names[] = { "whole", "split", "whole, one row", "split, one row" };
         memset(now.o, 0xa5, (size_t)now.n * s->heads * s->head_dim * 4);
-        attend(&g, &now, mode % 2, mode / 2);
+        attend(&g, &now, mode % 2, mode / 2, NULL);
         assert_same_answers(&g, &now, names[mode]);
         for (uint32_t r = 0; r < now.n; r++)
             assert_int_equal(now.bad[r], 0);
     }
+    for (uint32_t group = 32; group <= CUDA_ACT_BLOCK; group *= 8)
+        assert_same_acts(&g, &now, group);
     emu_set_seed(0);
     batch_fini(&now);
     batch_fini(&before);
@@ -252,7 +292,7 @@ static void a_bad_row_is_marked(void **state)
     store(&g, &b);
     for (uint32_t r = 0; r < b.n; r++)
         assert_int_equal(store_right(&g, &b, r), r != 2);
-    attend(&g, &b, true, false);
+    attend(&g, &b, true, false, NULL);
     for (uint32_t r = 0; r < b.n; r++)
         assert_int_equal(b.bad[r], r == 2 || r == 6);
     assert_same_answers(&g, &b, "with a bad row");
@@ -276,7 +316,7 @@ static void a_score_beyond_all_numbers_is_marked(void **state)
     store(&g, &b);
     for (uint32_t r = 0; r < b.n; r++)
         assert_true(store_right(&g, &b, r));
-    attend(&g, &b, false, false);
+    attend(&g, &b, false, false, NULL);
     for (uint32_t r = 0; r < b.n; r++)
         assert_int_equal(b.bad[r], r == 2);
     assert_same_answers(&g, &b, "with a bad score");
