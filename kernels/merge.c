@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+enum { SMALL_WORD = 1 << 16 };   /* room is made for the next, longer one too; what is larger needs enough as it is */
+
 void merge_init(struct merge *m) { *m = (struct merge){ 0 }; }
 
 void merge_fini(struct merge *m)
@@ -18,7 +20,7 @@ enum err merge_begin(struct merge *m, size_t n_max)
     if (n_max <= m->cap_symbols)
         return OK;
     /* At most n - 1 candidates at first; each merge removes one and adds at most two. */
-    size_t cap = n_max + n_max / 2 + 64;
+    size_t cap = n_max + (n_max < SMALL_WORD ? n_max / 2 + 64 : 0);
     free(m->symbols);
     free(m->heap);
     m->symbols = malloc(cap * sizeof *m->symbols);

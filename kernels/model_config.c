@@ -71,10 +71,11 @@ static enum err check_architecture(const struct gguf *g, struct fault *why)
 /* Keys that change the arithmetic: a model that sets them would run, and answer nonsense. Absent or 0 is fine. */
 static enum err check_features(const struct gguf *g, const struct model_config *c, struct fault *why)
 {
-    static const char *const integers[] = { "llama.expert_count", "llama.attention.alibi_bias_max" };
+    static const char *const integers[] = { "llama.expert_count" };
     static const char *const floats[] = { "llama.attention.scale", "llama.attn_logit_softcapping",
                                           "llama.final_logit_softcapping", "llama.logit_scale", "llama.residual_scale",
-                                          "llama.embedding_scale", "llama.attention.clamp_kqv" };
+                                          "llama.embedding_scale", "llama.attention.clamp_kqv",
+                                          "llama.attention.max_alibi_bias" };
     for (size_t i = 0; i < ARRAY_COUNT(integers); i++) {
         uint32_t value = 0;
         enum err e = gguf_get_u32(g, integers[i], &value);

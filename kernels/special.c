@@ -3,6 +3,9 @@
 
 #include "kernels/tokenizer.h"
 
+/* Of all texts together; the largest vocabularies have some 100 KB. Each byte may be an edge of its own, 40 bytes large. */
+enum { BYTES_MAX = 512 * 1024 };
+
 static bool is_special(const struct vocab *v, uint32_t id)
 {
     if (v->kinds[id] != TOKEN_CONTROL && v->kinds[id] != TOKEN_USER_DEFINED)
@@ -36,7 +39,7 @@ enum err special_init(struct special *s, const struct vocab *v, struct fault *wh
     *s = (struct special){ .n_nodes = 0 };
     for (uint32_t id = 0; id < v->n; id++)
         total += is_special(v, id) ? vocab_bytes(v, id).len : 0;
-    if (total > (size_t)1 << 22)   /* 4 MiB; the largest vocabularies have some 100 KB */
+    if (total > BYTES_MAX)
         return fault_set(why, ERR_TOO_LARGE, "control and user-defined tokens have %zu bytes together", total);
     enum err e = pairs_init(&s->edges, total);
     for (uint32_t id = 0; id < v->n && e == OK; id++)

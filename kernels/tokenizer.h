@@ -13,7 +13,9 @@
  * if the template had been rendered into a single string. Tokens that the file calls user-defined (<think>, ...) are
  * plain vocabulary and are recognised everywhere.
  *
- * Cost: linear in the text times the logarithm of the longest word; no text makes it quadratic. No text is refused but
+ * Cost: linear in the text times the logarithm of the longest word; no text makes it quadratic. A vocabulary made to be
+ * slow can make each place cost a walk of TOKENIZER_SPECIAL_BYTES_MAX and a look at TOKENIZER_TOKEN_BYTES_MAX bytes:
+ * some seconds for 1 MiB, on the thread that encodes. No text is refused but
  * for its length: bytes that are not UTF-8 are encoded too (BPE has a token for each byte).
  * There is no normalisation: the bytes that come out of decoding are the bytes that went in.
  *
@@ -30,9 +32,9 @@
 enum {
     TOKENIZER_VOCAB_MAX = 1 << 20,
     TOKENIZER_TOKEN_BYTES_MAX = 4096,      /* longest token a file may have; the longest seen has 512 (spaces) */
-    TOKENIZER_SPECIAL_BYTES_MAX = 256,     /* longer control and user-defined tokens are not searched for in text */
+    TOKENIZER_SPECIAL_BYTES_MAX = 128,     /* longer control and user-defined tokens are not searched for in text */
     TOKENIZER_ENDS_MAX = 32,
-    TOKENIZER_TEXT_BYTES_MAX = 4 << 20     /* some million tokens; one word of that length needs 200 MB of scratch */
+    TOKENIZER_TEXT_BYTES_MAX = 4 << 20     /* some million tokens; one word of that length needs 250 MB of scratch */
 };
 
 struct tokenizer;

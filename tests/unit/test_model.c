@@ -237,9 +237,16 @@ static void features_that_change_the_arithmetic_are_refused(void **state)
     write_with(&w, &small);
     gguf_writer_u32(&w, "llama.attention.sliding_window", 32);
     assert_refused(&w, ERR_UNSUPPORTED, "sliding");
-    write_with(&w, &small);
-    gguf_writer_f32(&w, "llama.final_logit_softcapping", 30.0f);
-    assert_refused(&w, ERR_UNSUPPORTED, "softcapping");
+    static const char *const floats[] = { "attention.scale", "attn_logit_softcapping", "final_logit_softcapping",
+                                          "logit_scale", "residual_scale", "embedding_scale", "attention.clamp_kqv",
+                                          "attention.max_alibi_bias" };   /* as the format's own writer spells them */
+    for (size_t i = 0; i < ARRAY_COUNT(floats); i++) {
+        char key[64];
+        snprintf(key, sizeof key, "llama.%s", floats[i]);
+        write_with(&w, &small);
+        gguf_writer_f32(&w, key, 30.0f);
+        assert_refused(&w, ERR_UNSUPPORTED, floats[i]);
+    }
     write_with(&w, &small);
     gguf_writer_u32(&w, "split.count", 3);
     assert_refused(&w, ERR_UNSUPPORTED, "split");

@@ -508,6 +508,30 @@ static void broken_tokenizers_are_refused(void **state)
     assert_refused(&w, ERR_FORMAT, "score of token 2");
 }
 
+/* A table for them is forty times as large as they are. */
+static void too_many_special_tokens_are_refused(void **state)
+{
+    (void)state;
+    enum { MANY = 5000 };
+    static char texts[MANY][TOKENIZER_SPECIAL_BYTES_MAX];
+    static struct bytes tokens[MANY];
+    static int32_t types[MANY];
+    static float scores[MANY];
+    struct gguf_writer w;
+    for (size_t i = 0; i < MANY; i++) {
+        memset(texts[i], 'x', sizeof texts[i]);
+        memcpy(texts[i], &i, sizeof i);
+        tokens[i] = bytes_of((const uint8_t *)texts[i], sizeof texts[i]);
+        types[i] = 4;
+    }
+    gguf_writer_init(&w);
+    gguf_writer_string(&w, "tokenizer.ggml.model", "llama");
+    gguf_writer_strings(&w, "tokenizer.ggml.tokens", tokens, MANY);
+    gguf_writer_i32s(&w, "tokenizer.ggml.token_type", types, MANY);
+    gguf_writer_f32s(&w, "tokenizer.ggml.scores", scores, MANY);
+    assert_refused(&w, ERR_TOO_LARGE, "640000 bytes together");
+}
+
 static void assert_stream(const char *in, size_t len, const char *expected)
 {
     /* However the bytes are cut into tokens, the characters are the same. */
@@ -578,6 +602,7 @@ int main(void)
         cmocka_unit_test(nobody_chooses_collisions),
         cmocka_unit_test(too_much_text_is_refused),
         cmocka_unit_test(broken_tokenizers_are_refused),
+        cmocka_unit_test(too_many_special_tokens_are_refused),
         cmocka_unit_test(streams_hold_back_incomplete_characters),
         cmocka_unit_test(the_demo_model_speaks_chatml),
     };
