@@ -7,6 +7,7 @@ cat >"$scratch/topology" <<T
 node-01 serve=no
 node-02 serve=$scratch/edited.gguf price_output=0.10
 T
+slow_engines
 up --topology "$scratch/topology"
 two=$(run_value node-02 api)
 offers() { tally_of node-01 models --json | json 'len(d["adverts"])'; }
@@ -17,9 +18,15 @@ until_true 10 offers_are 1 || fail "node-02 is not offered"
 ask node-01 || { cat "$scratch/out"; fail "node-01 is not answered"; }
 ask node-02 || { cat "$scratch/out"; fail "node-02 does not answer itself"; }
 
-# Edited in place: noticed at the latest with the next job, and said to whoever asks this node itself.
+# Edited in place: noticed at the latest with the next job, and said to whoever asks this node itself. What is running
+# on that file ends as well.
+tally_of node-02 run tally-tales "Tell me a long story about a fox." --max-tokens 400 >"$scratch/running" 2>&1 &
+running=$!
+until_true 10 test -s "$scratch/running" || fail "nothing is running"
 touch -d '2001-02-03 04:05:06' "$scratch/edited.gguf"
 ask node-02 && fail "a job ran on a changed file"
+wait "$running" && { cat "$scratch/running"; fail "a job went on with a changed file"; }
+grep -q "stored data is damaged" "$scratch/running" || { cat "$scratch/running"; fail "a job's end is not explained"; }
 grep -q "its file has changed since it was opened" "$scratch/out" || { cat "$scratch/out"; fail "the reason is not said"; }
 expect "/readyz" "$(http_status "$two" /readyz)" 503
 [[ $(reason) == "failed: model tally-tales is served no more: its file has changed"* ]] || fail "status says: $(reason)"
