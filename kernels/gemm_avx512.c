@@ -266,6 +266,8 @@ static void take_inputs(const struct acts *x, const struct panel_kind *kind, siz
     for (uint32_t t = 0; t < tokens; t++) {
         size_t at = (first + t) * blocks + block;
         memcpy(to->q[t], x->q + at * ACT_BLOCK, ACT_BLOCK);
+        for (uint32_t i = 0; i < ACT_BLOCK; i += VECTOR)         /* the next block's */
+            _mm_prefetch((const char *)x->q + (at + 1) * ACT_BLOCK + i, _MM_HINT_T1);
         memcpy(to->d[t], x->d + at * ACT_SCALES, sizeof to->d[t]);
         input_sums(kind->fold, kind->bias, x->sums + at * ACT_RUNS, &to->sums[t]);
     }
