@@ -39,7 +39,7 @@ ALWAYS_INLINE void input_sums(enum fold f, int32_t bias, const int16_t of_16[HAL
 {
     __m256i sums = _mm256_loadu_si256((const __m256i *)of_16);
     __m256i biased = _mm256_madd_epi16(sums, _mm256_set1_epi16((int16_t)-bias));
-    if (f == FOLD_BLOCKS || f == FOLD_LONGS)
+    if (f == FOLD_BLOCKS || f == FOLD_LONGS || f == FOLD_WORDS_MIN)
         _mm256_storeu_si256((__m256i *)in->start, biased);
     if (f == FOLD_WHOLE)
         in->start[0] = sum_lanes(biased);
@@ -69,6 +69,19 @@ ALWAYS_INLINE __m512 fold_block(enum fold f, __m512 y, const struct panel *w, ui
 {
     y = fold_into(y, w->d[b], dx, _mm512_cvtepi32_ps(s));
     return f == FOLD_BLOCKS_MIN ? fold_into(y, w->m[b], dx, _mm512_set1_ps(in->values[b])) : y;
+}
+
+/* WORDS: what the sums over (weight - centre) lack of those over the weights, centre * (sum of scale * sum of inputs). */
+ALWAYS_INLINE __m512i centre_sum(const struct panel *w, const int16_t sums[RUNS])
+{
+    __m512i c = _mm512_setzero_si512();
+    UNROLL
+    for (uint32_t pair = 0; pair < RUNS / 2; pair++) {
+        int32_t two;
+        memcpy(&two, sums + pair * 2, sizeof two);
+        add_word_products(&c, _mm512_load_si512(w->scales[RUNS + pair]), _mm512_set1_epi32(two));
+    }
+    return c;
 }
 
 /* B of a block of 256 columns. */

@@ -50,7 +50,7 @@ ALWAYS_INLINE uint32_t step(enum fold f)
 {
     if (is_whole(f))
         return PANEL_QUADS;
-    return f == FOLD_WORDS_MIN || f == FOLD_LONGS_16 ? 4 : 8;
+    return f == FOLD_LONGS_16 ? 4 : 8;
 }
 
 /* --- the inner loop --------------------------------------------------------------------------------------------- */
@@ -80,7 +80,7 @@ ALWAYS_INLINE void fetch_ahead(struct ahead *a)
 ALWAYS_INLINE void start(enum fold f, uint32_t groups, const struct few *x, uint32_t count, size_t first,
                          __m512i (*sum)[AT_ONCE])
 {
-    bool biased = f == FOLD_BLOCKS || f == FOLD_WHOLE || f == FOLD_LONGS || f == FOLD_LONGS_16;
+    bool biased = f == FOLD_BLOCKS || f == FOLD_WHOLE || f == FOLD_LONGS || f == FOLD_LONGS_16 || f == FOLD_WORDS_MIN;
     UNROLL
     for (uint32_t t = 0; t < count; t++)
         UNROLL
@@ -152,7 +152,7 @@ ALWAYS_INLINE void cell_of_runs(enum fold f, const struct panel *w, uint32_t gro
     for (uint32_t t = 0; t < count; t++)
         UNROLL
         for (uint32_t g = 0; g < groups; g++)
-            s[g][t] = _mm512_setzero_si512();
+            s[g][t] = f == FOLD_WORDS_MIN ? centre_sum(&w[g], x->sums[t].sums) : _mm512_setzero_si512();
     if (is_whole(f))
         start(f, groups, x, count, 0, s);
     for (uint32_t run = 0; run < RUNS; run++) {
@@ -168,8 +168,7 @@ ALWAYS_INLINE void cell_of_runs(enum fold f, const struct panel *w, uint32_t gro
             multiply(w, groups, x, count, first, step(f), sum);
             UNROLL
             for (uint32_t g = 0; g < groups; g++) {
-                uint32_t scale = f == FOLD_WORDS_MIN ? run : run * (QUADS / step(f)) + part;
-                __m512i by = _mm512_load_si512(w[g].scales[scale]);
+                __m512i by = _mm512_load_si512(w[g].scales[run * (QUADS / step(f)) + part]);
                 UNROLL
                 for (uint32_t t = 0; t < count; t++)
                     add_scaled(f, &s[g][t], sum[g][t], by);
@@ -262,6 +261,7 @@ static void pass(enum fold f, struct pass *p, const struct panel *w, uint32_t gr
 static void take_inputs(const struct acts *x, const struct panel_kind *kind, size_t first, uint32_t tokens, size_t block,
                         struct inputs *to)
 {
+    const int32_t bias = kind->fold == FOLD_WORDS_MIN ? PANEL_WORDS_CENTRE : kind->bias;
     size_t blocks = ops_act_blocks(x->cols);
     for (uint32_t t = 0; t < tokens; t++) {
         size_t at = (first + t) * blocks + block;
@@ -269,7 +269,7 @@ static void take_inputs(const struct acts *x, const struct panel_kind *kind, siz
         for (uint32_t i = 0; i < ACT_BLOCK; i += VECTOR)         /* the next block's */
             _mm_prefetch((const char *)x->q + (at + 1) * ACT_BLOCK + i, _MM_HINT_T1);
         memcpy(to->d[t], x->d + at * ACT_SCALES, sizeof to->d[t]);
-        input_sums(kind->fold, kind->bias, x->sums + at * ACT_RUNS, &to->sums[t]);
+        input_sums(kind->fold, bias, x->sums + at * ACT_RUNS, &to->sums[t]);
     }
 }
 

@@ -69,6 +69,7 @@ ALWAYS_INLINE void scales_of(enum tensor_type type, const uint8_t *cell, struct 
         if (type == TENSOR_Q4_K) {
             _mm512_store_si512(p->scales[pair * 2], _mm512_and_si512(both, low));
             _mm512_store_si512(p->scales[pair * 2 + 1], _mm512_srli_epi32(both, 16));
+            _mm512_store_si512(p->scales[runs + pair], _mm512_mullo_epi16(both, _mm512_set1_epi16(PANEL_WORDS_CENTRE)));
         } else {
             _mm512_store_si512(p->scales[pair * 2], packed_scale_of_pair(both, 0));
             _mm512_store_si512(p->scales[pair * 2 + 1], packed_scale_of_pair(both, 1));

@@ -9,7 +9,8 @@
  *   BLOCKS_MIN  Q4_1 Q5_1                        32                    two
  *   WHOLE       Q3_K                             256                   nothing
  *   WHOLE_MIN   Q2_K                             256                   nothing; a word product per pair of mins
- *   WORDS_MIN   Q4_K                             16                    one word product: |sum| <= 15 * 127 * 16 < 2^15
+ *   WORDS_MIN   Q4_K                             32                    one word product: |sum of (weight - 8) * input|
+ *                                                                      <= 8 * 127 * 32 < 2^15; fold_avx512.h adds the 8
  *   LONGS_MIN   Q5_K                             32                    a 32-bit product and an addition
  *   LONGS       IQ4_XS                           32                    the same
  *   LONGS_16    Q6_K                             16                    the same
@@ -24,13 +25,13 @@
 enum fold { FOLD_BLOCKS, FOLD_BLOCKS_MIN, FOLD_WHOLE, FOLD_WHOLE_MIN, FOLD_WORDS_MIN, FOLD_LONGS_MIN, FOLD_LONGS,
            FOLD_LONGS_16 };
 
-enum { PANEL_ROWS = 16, PANEL_QUADS = 64, PANEL_Q3_BIAS = 124 };
+enum { PANEL_ROWS = 16, PANEL_QUADS = 64, PANEL_Q3_BIAS = 124, PANEL_WORDS_CENTRE = 8 };
 
 struct panel {
     _Alignas(64) uint8_t quads[PANEL_QUADS][PANEL_ROWS * 4];
     float d[8][PANEL_ROWS];              /* one per block of 32, or the first alone */
     float m[8][PANEL_ROWS];
-    int32_t scales[16][PANEL_ROWS];      /* WORDS: int16 beside a zero, LONGS: int32 */
+    int32_t scales[16][PANEL_ROWS];      /* LONGS: int32. WORDS: eight of int16 beside a zero, then four pairs times 8 */
     int32_t mins[8][PANEL_ROWS];         /* pairs of int16 */
 };
 
