@@ -11,7 +11,8 @@
  *   shared memory   u of the chunk (8 KB), maximum, l and g of 4 tiles x 16 queries
  *
  * Chunks are one block each (few rows: as much of the machine as possible reads the cache) and folded by
- * fold_and_quantize or fold_chunks, or walked through by one block (many rows), which keeps 7.5 in its registers and in o. */
+ * fold_and_quantize or fold_chunks, or walked through by one block (many rows), which keeps 7.5 in its registers and
+ * in o. */
 #include "kernels/cuda/cache_parts.h"
 #include "kernels/cuda/exact_parts.h"
 #include "kernels/cuda/quantize_parts.h"
@@ -402,6 +403,8 @@ KERNEL(WARPS * WARP) attend(struct cuda_attention a)
 {
     struct attention_shared *shared = (struct attention_shared *)block_shared();
     uint32_t kv_head = blockIdx.x % a.cache.kv_heads;
+    grid_release();
+    grid_wait();
     struct lane_queries q = find_queries(a, a.tiles[blockIdx.x / a.cache.kv_heads], kv_head);
     struct chunks_fold total[2] = {};
     if (a.partial) {
@@ -440,6 +443,8 @@ DEVICE void fold_slab(const struct cuda_attention &a, uint32_t row, uint32_t hea
 KERNEL(WARPS * WARP) fold_chunks(struct cuda_attention a)
 {
     uint32_t head = blockIdx.x * WARPS + warp_id();
+    grid_release();
+    grid_wait();
     if (head < a.heads)
         for (uint32_t dim = lane_id(); dim < a.cache.head_dim; dim += SLAB * WARP)
             fold_slab(a, blockIdx.y, head, dim);
@@ -474,6 +479,8 @@ KERNEL(WARPS * WARP) fold_and_quantize(struct cuda_attention a, struct cuda_acts
 {
     uint32_t row = blockIdx.y, block = blockIdx.x * WARPS + warp_id();
     uint32_t at = block * CUDA_ACT_BLOCK + lane_id() * LANE_VALUES;
+    grid_release();
+    grid_wait();
     if (block * CUDA_ACT_BLOCK >= acts.cols)
         return;
     float o[LANE_VALUES] = {};
@@ -485,13 +492,13 @@ KERNEL(WARPS * WARP) fold_and_quantize(struct cuda_attention a, struct cuda_acts
 
 static void launch_fold(const struct cuda_attention *a, struct CUstream_st *stream)
 {
-    LAUNCH(fold_chunks, (a->heads + WARPS - 1) / WARPS, a->n, WARPS * WARP, 0, stream, *a);
+    LAUNCH_EARLY(fold_chunks, (a->heads + WARPS - 1) / WARPS, a->n, WARPS * WARP, 0, stream, *a);
 }
 
 static void launch_fold_and_quantize(const struct cuda_attention *a, struct CUstream_st *stream)
 {
     uint32_t blocks = (a->acts->cols + CUDA_ACT_BLOCK - 1) / CUDA_ACT_BLOCK;
-    LAUNCH(fold_and_quantize, (blocks + WARPS - 1) / WARPS, a->n, WARPS * WARP, 0, stream, *a, *a->acts);
+    LAUNCH_EARLY(fold_and_quantize, (blocks + WARPS - 1) / WARPS, a->n, WARPS * WARP, 0, stream, *a, *a->acts);
 }
 
 extern "C" void cuda_attend(const struct cuda_attention *attention, struct CUstream_st *stream)
@@ -499,8 +506,8 @@ extern "C" void cuda_attend(const struct cuda_attention *attention, struct CUstr
     uint32_t across = attention->tile_count * attention->cache.kv_heads;
     if (across == 0)
         return;
-    LAUNCH(attend, across, attention->partial ? attention->chunks : 1, WARPS * WARP, sizeof(struct attention_shared),
-           stream, *attention);
+    LAUNCH_EARLY(attend, across, attention->partial ? attention->chunks : 1, WARPS * WARP,
+                 sizeof(struct attention_shared), stream, *attention);
     if (attention->partial && attention->acts && attention->cache.head_dim % LANE_VALUES == 0) {
         launch_fold_and_quantize(attention, stream);
         return;

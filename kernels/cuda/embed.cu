@@ -119,12 +119,14 @@ DEVICE float value_at(const struct cuda_stored &a, const uint8_t *row, uint32_t 
 KERNEL(THREADS) embed(struct cuda_stored a, float *x)
 {
     uint32_t i = blockIdx.x * THREADS + threadIdx.x, row = blockIdx.y;
+    grid_release();
     if (i < a.cols)
         x[(size_t)row * a.cols + i] = value_at(a, a.rows + (size_t)row * (a.cols / a.block_len) * a.block_bytes, i);
 }
 
 extern "C" void cuda_embed(const struct cuda_stored *stored, uint32_t n, float *x, struct CUstream_st *stream)
 {
+    /* The first of a pass: what stands before it in the stream are copies, so it is not launched early. */
     if (n > 0)
         LAUNCH(embed, (stored->cols + THREADS - 1) / THREADS, n, THREADS, 0, stream, *stored, x);
 }

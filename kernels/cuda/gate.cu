@@ -10,6 +10,8 @@ KERNEL(WARPS * WARP) quantize_rows(const float *x, struct cuda_acts acts, uint32
 {
     uint32_t row = blockIdx.y, block = block_of_warp();
     float v[LANE_VALUES];
+    grid_release();
+    grid_wait();
     if (block * CUDA_ACT_BLOCK >= acts.cols)
         return;
     load_values(x + (size_t)row * acts.cols, block * CUDA_ACT_BLOCK + lane_id() * LANE_VALUES, acts.cols, v);
@@ -22,6 +24,8 @@ KERNEL(WARPS * WARP) gate_rows(float *gate, const float *up, uint32_t dim, struc
 {
     uint32_t row = blockIdx.y, block = block_of_warp(), at = block * CUDA_ACT_BLOCK + lane_id() * LANE_VALUES;
     float g[LANE_VALUES], u[LANE_VALUES];
+    grid_release();
+    grid_wait();
     if (block * CUDA_ACT_BLOCK >= dim)
         return;
     load_values(gate + (size_t)row * dim, at, dim, g);
@@ -51,7 +55,7 @@ extern "C" void cuda_quantize(const float *x, uint32_t n, const struct cuda_acts
                               struct CUstream_st *stream)
 {
     if (n > 0)
-        LAUNCH(quantize_rows, blocks_across(acts->cols), n, WARPS * WARP, 0, stream, x, *acts, bad);
+        LAUNCH_EARLY(quantize_rows, blocks_across(acts->cols), n, WARPS * WARP, 0, stream, x, *acts, bad);
 }
 
 extern "C" void cuda_gate(float *gate, const float *up, uint32_t n, uint32_t dim, const struct cuda_acts *acts,
@@ -61,5 +65,5 @@ extern "C" void cuda_gate(float *gate, const float *up, uint32_t n, uint32_t dim
     if (acts)
         to = *acts;
     if (n > 0)
-        LAUNCH(gate_rows, blocks_across(dim), n, WARPS * WARP, 0, stream, gate, up, dim, to, acts != NULL, bad);
+        LAUNCH_EARLY(gate_rows, blocks_across(dim), n, WARPS * WARP, 0, stream, gate, up, dim, to, acts != NULL, bad);
 }

@@ -89,6 +89,8 @@ DEVICE bool store_value(const struct cuda_heads &a, uint32_t row, uint32_t head)
 KERNEL(WARPS * WARP) store_heads(struct cuda_heads a)
 {
     uint32_t row = blockIdx.y, item = blockIdx.x * WARPS + warp_id(), kv_heads = a.cache.kv_heads;
+    grid_release();
+    grid_wait();
     if (item >= a.heads + 2 * kv_heads)
         return;
     const float *cs = a.rotations + (size_t)a.rows[row].position * a.rope_dims;
@@ -107,5 +109,5 @@ extern "C" void cuda_store_heads(const struct cuda_heads *heads, struct CUstream
 {
     uint32_t items = heads->heads + 2 * heads->cache.kv_heads;
     if (heads->n > 0)
-        LAUNCH(store_heads, (items + WARPS - 1) / WARPS, heads->n, WARPS * WARP, 0, stream, *heads);
+        LAUNCH_EARLY(store_heads, (items + WARPS - 1) / WARPS, heads->n, WARPS * WARP, 0, stream, *heads);
 }

@@ -42,20 +42,28 @@ template <bool wide> struct part {
     uint32_t first_group, first_token, tokens;                     /* in the tile; tokens that exist from there on */
 };
 
-/* Asks for slab `slab` of everything; what does not exist becomes zeros. */
+/* Asks for slab `slab` of the weights; what does not exist becomes zeros. */
 template <enum cuda_type type, bool wide>
-DEVICE void fetch(struct stage<type, wide> *to, const struct product *p, const struct product_rows *w,
-                  uint32_t first_group, uint32_t first_token, uint32_t slab)
+DEVICE void fetch_weights(struct stage<type, wide> *to, const struct product_rows *w, uint32_t cols,
+                          uint32_t first_group, uint32_t slab)
 {
     using tile = struct shape<wide>;
     const uint32_t pieces = (pack_slab_bytes(type) + (slab % 2 ? pack_fold_bytes(type) : 0)) / 16;
     const uint8_t *weights = w->packed + pack_slab_at(type, slab);
-    const size_t group_bytes = pack_group_bytes(type, p->cols);
-    uint32_t groups = (w->rows + PACK_ROWS - 1) / PACK_ROWS, block = slab / 2;
+    const size_t group_bytes = pack_group_bytes(type, cols);
+    uint32_t groups = (w->rows + PACK_ROWS - 1) / PACK_ROWS;
     for (uint32_t i = threadIdx.x; i < tile::groups * pieces; i += tile::threads) {
         uint32_t group = first_group + i / pieces, at = i % pieces * 16;
         copy_async(to->weights[i / pieces] + at, weights + group * group_bytes + at, group < groups);
     }
+}
+
+/* The same of the activations. */
+template <enum cuda_type type, bool wide>
+DEVICE void fetch_tokens(struct stage<type, wide> *to, const struct product *p, uint32_t first_token, uint32_t slab)
+{
+    using tile = struct shape<wide>;
+    const uint32_t block = slab / 2;
     for (uint32_t i = threadIdx.x; i < tile::tokens * 8; i += tile::threads) {
         uint32_t n = i / 8, c = i % 8, token = first_token + n;
         const int8_t *from = p->q + ((size_t)token * p->blocks + block) * 256 + slab % 2 * PACK_COLS + c * 16;
@@ -290,7 +298,7 @@ DEVICE void wait_for_slab(uint32_t left)
 
 /* With one stage a slab is fetched when the one before it is done with; with more, `stages` - 1 are under way or here.
  * A stage is filled again only after the barrier that all its readers have passed. Every turn commits, so that groups
- * count slabs. */
+ * count slabs; the first weights, asked for before the launch waits, are in the group of the first slab. */
 template <enum cuda_type type, bool wide>
 KERNEL_ALONE(shape<wide>::threads) many_tokens(struct product p, uint32_t stages)
 {
@@ -300,9 +308,13 @@ KERNEL_ALONE(shape<wide>::threads) many_tokens(struct product p, uint32_t stages
     uint32_t first_group = (blockIdx.x - w.first) * tile::groups, first_token = blockIdx.y * tile::tokens;
     uint32_t slabs = pack_slabs(p.cols), blocks = p.cols / 32;
     struct part<wide> mine = my_part<wide>(&p, first_token);
+    grid_release();
+    for (uint32_t slab = 0; slab + 1 < stages && slab < slabs; slab++)
+        fetch_weights<type, wide>(ring + slab, &w, p.cols, first_group, slab);
+    grid_wait();
     for (uint32_t slab = 0; slab + 1 < stages; slab++) {
         if (slab < slabs)
-            fetch<type, wide>(ring + slab, &p, &w, first_group, first_token, slab);
+            fetch_tokens<type, wide>(ring + slab, &p, first_token, slab);
         copy_commit();
     }
     for (uint32_t slab = 0; slab < slabs; slab++) {
@@ -310,8 +322,10 @@ KERNEL_ALONE(shape<wide>::threads) many_tokens(struct product p, uint32_t stages
         if (stages > 1)
             wait_for_slab(stages - 2);
         block_sync();
-        if (ahead < slabs)
-            fetch<type, wide>(ring + ahead % stages, &p, &w, first_group, first_token, ahead);
+        if (ahead < slabs) {
+            fetch_weights<type, wide>(ring + ahead % stages, &w, p.cols, first_group, ahead);
+            fetch_tokens<type, wide>(ring + ahead % stages, &p, first_token, ahead);
+        }
         copy_commit();
         if (stages == 1) {
             copy_wait<0>();
@@ -332,7 +346,8 @@ template <enum cuda_type type, bool wide> static void launch_shape(struct produc
     static_assert(stage_bytes % 16 == 0, "each stage is aligned to 16 bytes");
     static_assert(stage_bytes <= 48 * 1024, "one stage fits wherever CUDA runs");
     uint32_t across = number_blocks(p->of, tile_rows), down = (p->tokens + tile::tokens - 1) / tile::tokens;
-    LAUNCH((many_tokens<type, wide>), across, down, tile::threads, (size_t)stages * stage_bytes, stream, *p, stages);
+    LAUNCH_EARLY((many_tokens<type, wide>), across, down, tile::threads, (size_t)stages * stage_bytes, stream, *p,
+                 stages);
 }
 
 template <enum cuda_type type> static void launch(struct product *p, struct CUstream_st *stream)

@@ -76,8 +76,11 @@ template <enum cuda_type type> KERNEL(WARPS * WARP) rows_float(struct float_prod
     constexpr uint32_t block_bytes = 256 * float_bytes(type);
     const struct product_rows of = find_rows(p.of);
     uint32_t lane = lane_id(), row = (blockIdx.x - of.first) * WARPS + warp_id(), first_token = blockIdx.y * TOKENS;
-    if (row >= of.rows)
+    grid_release();
+    if (row >= of.rows) {
+        grid_wait();
         return;
+    }
     const uint8_t *w = of.packed + (size_t)row * float_row_bytes(type, p.cols);
     uint32_t blocks = p.cols / 256, rest = p.cols % 256;
     uint32_t n = least(p.tokens - first_token, TOKENS);
@@ -85,6 +88,7 @@ template <enum cuda_type type> KERNEL(WARPS * WARP) rows_float(struct float_prod
     struct share next;
     if (blocks > 0)
         next = load_share<type>(w, lane);
+    grid_wait();
     for (uint32_t b = 0; b < blocks + (rest != 0); b++) {
         struct share now = b < blocks ? next : load_rest<type>(w + (size_t)b * block_bytes, lane, rest);
         if (b + 1 < blocks)
@@ -105,7 +109,7 @@ template <enum cuda_type type> static void launch(struct float_product *p, struc
 {
     uint32_t across = number_blocks(p->of, WARPS), down = (p->tokens + TOKENS - 1) / TOKENS;
     if (across > 0 && down > 0)
-        LAUNCH(rows_float<type>, across, down, WARPS * WARP, 0, stream, *p);
+        LAUNCH_EARLY(rows_float<type>, across, down, WARPS * WARP, 0, stream, *p);
 }
 
 extern "C" void cuda_matmul_float_together(const struct cuda_product *products, uint32_t count, const float *x,

@@ -36,6 +36,10 @@ struct norm_acts {
 KERNEL(WARPS * WARP) norm_row(struct cuda_norm a, struct norm_acts acts)
 {
     struct norm_shared *shared = (struct norm_shared *)block_shared();
+    grid_release();
+    if (threadIdx.x == 0)
+        prefetch(a.weight, a.dim * 4 & ~15u);
+    grid_wait();
     uint32_t r = blockIdx.x, from = a.which ? a.which[r] : r, blocks = (a.dim + 255) / 256;
     float *x = a.x + (size_t)from * a.dim;
     const float *y = a.y ? a.y + (size_t)from * a.dim : NULL;
@@ -76,5 +80,5 @@ extern "C" void cuda_rmsnorm(const struct cuda_norm *norm, struct CUstream_st *s
         if (norm->acts[i])
             acts.of[acts.count++] = *norm->acts[i];
     if (norm->n > 0)
-        LAUNCH(norm_row, norm->n, 1, WARPS * WARP, sizeof(struct norm_shared), stream, *norm, acts);
+        LAUNCH_EARLY(norm_row, norm->n, 1, WARPS * WARP, sizeof(struct norm_shared), stream, *norm, acts);
 }

@@ -10,12 +10,19 @@
  *   KERNEL_ALONE(threads) f(..) the same, and such a block may have a multiprocessor to itself: no registers are saved
  *   CONSTANT uint32_t t[4]      a table of constants
  *   LAUNCH(..)                  from the host; a launch that fails is found by cudaGetLastError(), as for any kernel
+ *   LAUNCH_EARLY(..)            the same, and where the device can (sm_90) it may begin while launches before it run
  *   block_shared()              this block's shared memory, aligned to 16; as many bytes as LAUNCH was given. A kernel
  *                               lays a struct over it, so that its contents are declared in one place.
  *   shared_bytes_most()         from the host: how many that may be on this device
  *
  * Warps are whole: blocks have a multiple of 32 threads and every warp_..., mma_... and load_matrices() is met by all
  * 32 lanes. block_sync() orders shared and global memory in the block, warp_sync() in the warp; shuffles order nothing.
+ *
+ * A kernel that is launched early calls grid_wait() in every thread: then all launches before it have ended and what
+ * they wrote can be seen. Before that it may read what no launch writes (weights) and write to shared memory, nothing
+ * else. load_once() is for what no launch writes, load_again() for everything. grid_release() says that the launch
+ * behind may have the multiprocessors as they become free; it is met first of all, so several launches may overlap,
+ * and what is read before grid_wait() must not be written by any of them. prefetch() asks for bytes that will be read.
  *
  * Floats: float_... are the operations of NV1 1.2, one rounding each, whatever the compiler's flags.
  * Fragments: lane = 4 g + t. mma_k16 adds A (16 x 16) times B (16 x 8) to C (16 x 8), all exact:

@@ -20,6 +20,41 @@
         (kernel)<<<dim3((unsigned)(grid_x), (unsigned)(grid_y)), (threads), (shared_bytes), (stream)>>>(__VA_ARGS__); \
     } while (0)
 
+/* May a kernel of this device begin before its predecessor has ended? Programs carry machine code of the device's own
+ * generation, never PTX, so from 9.0 on kernels have been compiled with what __CUDA_ARCH__ >= 900 guards below. */
+static inline bool can_begin_early(void)
+{
+    int device = 0, major = 0;
+    return cudaGetDevice(&device) == cudaSuccess &&
+           cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess && major >= 9;
+}
+
+template <class... to, class... from>
+static inline void launch_early(void (*kernel)(to...), dim3 grid, dim3 threads, size_t shared_bytes,
+                                struct CUstream_st *stream, from... arguments)
+{
+    cudaLaunchAttribute early = {};
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config = {};
+    config.gridDim = grid;
+    config.blockDim = threads;
+    config.dynamicSmemBytes = shared_bytes;
+    config.stream = stream;
+    config.attrs = &early;
+    config.numAttrs = can_begin_early() ? 1 : 0;
+    (void)cudaLaunchKernelEx(&config, kernel, to(arguments)...);
+}
+
+#define LAUNCH_EARLY(kernel, grid_x, grid_y, threads, shared_bytes, stream, ...)                                       \
+    do {                                                                                                               \
+        if ((shared_bytes) > 48 * 1024)                                                                                \
+            (void)cudaFuncSetAttribute((const void *)(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,            \
+                                       (int)(shared_bytes));                                                           \
+        launch_early((kernel), dim3((unsigned)(grid_x), (unsigned)(grid_y)), dim3(threads), (shared_bytes), (stream),  \
+                     __VA_ARGS__);                                                                                     \
+    } while (0)
+
 /* Bytes of shared memory that a block can have on the current device; 48 KB if it does not say. */
 static inline size_t shared_bytes_most(void)
 {
@@ -38,6 +73,30 @@ DEVICE void *block_shared(void) { return prim_shared_bytes; }
 
 DEVICE void block_sync(void) { __syncthreads(); }
 DEVICE void warp_sync(void) { __syncwarp(); }
+
+/* --- between launches --------------------------------------------------------------------------------------------- */
+
+DEVICE void grid_release(void)
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+DEVICE void grid_wait(void)
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+/* Both multiples of 16. Into L2, without a register; before sm_90 nothing. */
+DEVICE void prefetch(const void *global, uint32_t bytes)
+{
+#if __CUDA_ARCH__ >= 900
+    if (bytes > 0)
+        asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(global), "r"(bytes));
+#endif
+}
 
 /* --- between lanes ------------------------------------------------------------------------------------------------ */
 
@@ -73,7 +132,9 @@ DEVICE uint32_t warp_max(uint32_t x)
 }
 
 /* --- global memory ------------------------------------------------------------------------------------------------- *
- * load_once: weights, read once in a pass, take no room in L1. load_again: what other threads will read as well. */
+ * load_once: weights, read once in a pass, take no room in L1; never written while a kernel runs (.nc). load_again:
+ * what other threads will read as well. It is an ordinary load: a launch that began early may have a predecessor that
+ * still writes there, and .nc promises nothing then. */
 
 DEVICE uint4 load_once(const uint4 *p)
 {
@@ -96,11 +157,11 @@ DEVICE uint32_t load_once(const uint32_t *p)
     return v;
 }
 DEVICE uint16_t load_once(const uint16_t *p) { return __ldcs(p); }
-DEVICE uint4 load_again(const uint4 *p) { return __ldg(p); }
-DEVICE uint2 load_again(const uint2 *p) { return __ldg(p); }
-DEVICE uint32_t load_again(const uint32_t *p) { return __ldg(p); }
-DEVICE uint16_t load_again(const uint16_t *p) { return __ldg(p); }
-DEVICE float load_again(const float *p) { return __ldg(p); }
+DEVICE uint4 load_again(const uint4 *p) { return *p; }
+DEVICE uint2 load_again(const uint2 *p) { return *p; }
+DEVICE uint32_t load_again(const uint32_t *p) { return *p; }
+DEVICE uint16_t load_again(const uint16_t *p) { return *p; }
+DEVICE float load_again(const float *p) { return *p; }
 
 /* Whole-number atomics; each returns what was there before. Floats have none: their sums would have no order. */
 DEVICE uint32_t atomic_add(uint32_t *p, uint32_t x) { return atomicAdd(p, x); }

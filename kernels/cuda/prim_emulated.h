@@ -49,14 +49,16 @@ struct emu_index emu_grid_dim(void) __attribute__((const));
 void *emu_shared(void);
 size_t emu_shared_limit(void);
 void emu_block_sync(void);
+void emu_grid_wait(void);
+void emu_prefetch(const void *from, size_t bytes);
 /* Waits for all lanes with the same op, then hands out each lane's words. */
 void emu_warp(enum emu_op op, const uint64_t *in, uint32_t in_count, uint32_t *out, uint32_t out_count);
 void emu_copy_async(void *to, const void *from, size_t bytes, bool valid);
 void emu_copy_commit(void);
 void emu_copy_wait(uint32_t left);
 uint64_t emu_atomic(enum emu_atomic_op op, void *p, size_t bytes, uint64_t x);
-void emu_launch(const char *kernel, uint32_t grid_x, uint32_t grid_y, uint32_t threads, size_t shared_bytes,
-                void (*body)(const void *), const void *arguments, size_t arguments_bytes);
+void emu_launch(const char *kernel, bool early, uint32_t grid_x, uint32_t grid_y, uint32_t threads,
+                size_t shared_bytes, void (*body)(const void *), const void *arguments, size_t arguments_bytes);
 }
 
 #define threadIdx emu_thread_idx()
@@ -68,18 +70,20 @@ template <class body> static void emu_call(const void *b) { (*(const body *)b)()
 
 /* The arguments are taken by value here, as a launch does. */
 template <class... to, class... from>
-static void emu_start(const char *name, void (*kernel)(to...), uint32_t grid_x, uint32_t grid_y, uint32_t threads,
-                      size_t shared_bytes, from... arguments)
+static void emu_start(const char *name, bool early, void (*kernel)(to...), uint32_t grid_x, uint32_t grid_y,
+                      uint32_t threads, size_t shared_bytes, from... arguments)
 {
     auto body = [=] { kernel(arguments...); };
-    emu_launch(name, grid_x, grid_y, threads, shared_bytes, emu_call<decltype(body)>, &body, sizeof body);
+    emu_launch(name, early, grid_x, grid_y, threads, shared_bytes, emu_call<decltype(body)>, &body, sizeof body);
 }
 
-#define LAUNCH(kernel, grid_x, grid_y, threads, shared_bytes, stream, ...)                                             \
+#define EMU_START(early, kernel, grid_x, grid_y, threads, shared_bytes, stream, ...)                                   \
     do {                                                                                                               \
         (void)(stream);                                                                                                \
-        emu_start(#kernel, kernel, (uint32_t)(grid_x), (uint32_t)(grid_y), threads, shared_bytes, __VA_ARGS__);        \
+        emu_start(#kernel, early, kernel, (uint32_t)(grid_x), (uint32_t)(grid_y), threads, shared_bytes, __VA_ARGS__); \
     } while (0)
+#define LAUNCH(...) EMU_START(false, __VA_ARGS__)
+#define LAUNCH_EARLY(...) EMU_START(true, __VA_ARGS__)
 
 static inline size_t shared_bytes_most(void) { return emu_shared_limit(); }
 
@@ -88,6 +92,9 @@ DEVICE void *block_shared(void) { return emu_shared(); }
 /* --- order and lanes ---------------------------------------------------------------------------------------------- */
 
 DEVICE void block_sync(void) { emu_block_sync(); }
+DEVICE void grid_release(void) {}
+DEVICE void grid_wait(void) { emu_grid_wait(); }
+DEVICE void prefetch(const void *global, uint32_t bytes) { emu_prefetch(global, bytes); }
 
 DEVICE uint32_t emu_ask(enum emu_op op, uint64_t a, uint64_t b)
 {

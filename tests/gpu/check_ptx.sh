@@ -8,7 +8,8 @@
 #
 # Compiled with contraction allowed and forbidden: both must give the same PTX, since every operation names its
 # rounding. Refused besides: flushing, approximations, operations without rounding, float atomics, spilled
-# registers; matrix kernels without the integer matrix units. Exit: 0 fine, 1 not, 77 no nvcc.
+# registers; matrix kernels without the integer matrix units; .nc loads but those of weights, and kernels that touch
+# other memory before they wait for the launch before them (prim.h: LAUNCH_EARLY). Exit: 0 fine, 1 not, 77 no nvcc.
 set -u
 cd "$(dirname "$0")/../.."
 out=$1
@@ -31,12 +32,30 @@ check_ptx() { # NAME PTX CONTRACTED
     [ -z "$bad" ] || complain "$1" "an operation that does not name its rounding: $bad"
     bad=$(grep -nE '\b(atom|red)\.[a-z.]*f(16|32|64)' "$2" | head -n 3)
     [ -z "$bad" ] || complain "$1" "a float atomic: $bad"
+    bad=$(grep -nE '\bld\.global\.nc' "$2" | grep -v 'L1::no_allocate' | head -n 3)
+    [ -z "$bad" ] || complain "$1" "a load that a launch before it may not have written yet: $bad"
+    check_early "$1" "$2"
     case $1 in
         *matvec.cu|*matmul.cu)
             local units='mma\.sync\.aligned\.m16n8k(32|16)\.row\.col\.s32\.s8\.s8\.s32'
             [[ $1 == sm_75* ]] && units='mma\.sync\.aligned\.m8n8k16\.row\.col\.s32\.s8\.s8\.s32'
             grep -qE "$units" "$2" || complain "$1" "does not use the integer matrix units" ;;
     esac
+}
+
+# From sm_90 on each kernel but those launched plainly waits; between its entry and that, global memory is read as
+# weights are (.nc, .cs, cp.async) and not written. Before sm_90 nothing of it may appear.
+check_early() { # NAME PTX
+    local bad arch=${1%% *}
+    if [ "${arch//[^0-9]/}" -lt 90 ]; then
+        ! grep -q griddepcontrol "$2" || complain "$1" "begins early on a device that cannot"
+        return
+    fi
+    bad=$(awk '/\.entry/ { name = $0; waits = 0; plain = name ~ /sample_|embed/ }
+               /griddepcontrol\.wait/ { waits++ }
+               !plain && !waits && /[ \t](ld|st|atom|red)\.global/ && !/\.nc\.|\.cs\./ { print name ": " $0 }
+               /^}/ && !plain && !waits { print name ": never waits" }' "$2" | head -n 3)
+    [ -z "$bad" ] || complain "$1" "early: $bad"
 }
 
 # The compiler's own account of each kernel: "N bytes stack frame, N bytes spill stores, N bytes spill loads".

@@ -133,6 +133,8 @@ void stop_thread(void)
 static void thread_main(void)
 {
     machine.body(machine.arguments);
+    if (!running()->may_touch)
+        fault("early access: ends without grid_wait()");
     give_way(ENDED);
     abort();
 }
@@ -167,6 +169,7 @@ static void begin_block(void)
     for (uint32_t t = 0; t < machine.threads; t++) {
         struct thread *thread = &machine_threads[t];
         thread->state = READY;
+        thread->may_touch = !machine.early;
         thread->copies_first = thread->copies_end = thread->group = 0;
         thread->context = fiber_init(machine_stacks + (size_t)t * STACK_BYTES, thread_main);
     }
@@ -212,15 +215,18 @@ static void run_block(void)
 static void (*launch_queue)(const struct emu_work *work);
 void emu_set_queue(void (*queue)(const struct emu_work *work)) { launch_queue = queue; }
 
-void emu_launch(const char *kernel, uint32_t grid_x, uint32_t grid_y, uint32_t threads, size_t shared_bytes,
-                void (*body)(const void *), const void *arguments, size_t arguments_bytes)
+void emu_launch(const char *kernel, bool early, uint32_t grid_x, uint32_t grid_y, uint32_t threads,
+                size_t shared_bytes, void (*body)(const void *), const void *arguments, size_t arguments_bytes)
 {
-    const struct emu_work work = { kernel, grid_x, grid_y, threads, shared_bytes, body, arguments, arguments_bytes };
+    const struct emu_work work = { kernel, early, grid_x, grid_y, threads, shared_bytes, body, arguments,
+                                   arguments_bytes };
     if (launch_queue)
         launch_queue(&work);
     else
         emu_run(&work);
 }
+
+void emu_settle(void) { machine.queue_first = machine.interval + 1; }
 
 void emu_run(const struct emu_work *work)
 {
@@ -249,6 +255,9 @@ void emu_run(const struct emu_work *work)
     machine.arguments = work->arguments;
     machine.arguments_bytes = work->arguments_bytes;
     machine.launch_first = machine.interval + 1;
+    machine.early = work->early;
+    if (!machine.early)
+        emu_settle();
     machine.running = true;
     uint64_t blocks = (uint64_t)grid_x * grid_y;
     bool backwards = machine.seed % 2;
@@ -267,6 +276,7 @@ struct emu_index emu_block_idx(void) { return machine.block; }
 struct emu_index emu_block_dim(void) { return machine.block_size; }
 struct emu_index emu_grid_dim(void) { return machine.grid; }
 void *emu_shared(void) { return machine_shared; }
+void emu_grid_wait(void) { running()->may_touch = true; }
 
 void emu_block_sync(void)
 {

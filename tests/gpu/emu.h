@@ -11,6 +11,11 @@
  *   stray access   outside the buffers of emu_alloc(), the block's shared memory and the thread's own stack; a write to
  *                  what is constant; shared memory that is read before anything was written there
  *
+ *   early access   by an early launch (LAUNCH_EARLY) before grid_wait(): it writes, or reads what was written by a launch
+ *                  that may still run, that is any since the last one that was not early, or emu_settle(); or it ends
+ *                  without grid_wait(). Launches run one after the other here, so what is read too early has the right
+ *                  bytes by luck; therefore it is found by who wrote it, not by its value
+ *
  * A thread that goes astray is stopped before it does harm. Results of cp.async are written at the latest moment the
  * rules allow and are junk until then.
  *
@@ -51,6 +56,7 @@ void emu_expect_faults(bool yes);
 /* A launch as it was asked for; `arguments` live until emu_run() or the queue returns. */
 struct emu_work {
     const char *kernel;
+    bool early;
     uint32_t grid_x, grid_y, threads;
     size_t shared_bytes;
     void (*body)(const void *);
@@ -58,6 +64,8 @@ struct emu_work {
     size_t arguments_bytes;
 };
 void emu_run(const struct emu_work *work);
+/* A copy, or the host, has waited for all launches so far: none overlaps with an early one that comes now. */
+void emu_settle(void);
 /* Launches go there instead of being run at once (emu_runtime.c); NULL: at once. */
 void emu_set_queue(void (*queue)(const struct emu_work *work));
 

@@ -114,6 +114,33 @@ KERNEL(THREADS) copies(uint32_t *out, const uint32_t *from, bool rightly)
     out[blockIdx.x * THREADS + threadIdx.x] = shared[threadIdx.x];
 }
 
+KERNEL(THREADS) numbers(uint32_t *out) { out[blockIdx.x * THREADS + threadIdx.x] = threadIdx.x; }
+
+KERNEL(THREADS) only_waits(uint32_t *) { grid_wait(); }
+
+KERNEL(THREADS) reads_early(uint32_t *out, const uint32_t *from, bool rightly)
+{
+    uint32_t at = blockIdx.x * THREADS + threadIdx.x, constant = from[threadIdx.x], before = rightly ? 0 : out[at];
+    grid_wait();
+    out[at] = (rightly ? out[at] : before) + constant;
+}
+
+KERNEL(THREADS) writes_early(uint32_t *out, bool rightly)
+{
+    if (rightly)
+        grid_wait();
+    out[blockIdx.x * THREADS + threadIdx.x] = 1;
+    grid_wait();
+}
+
+KERNEL(THREADS) never_waits(uint32_t *out, bool rightly)
+{
+    if (rightly || threadIdx.x != 5)
+        grid_wait();
+    if (rightly)
+        out[blockIdx.x * THREADS + threadIdx.x] = 1;
+}
+
 #define CASE(kernel)                                                                                                   \
     case FAULT_##kernel:                                                                                               \
         LAUNCH(kernel, 2, 1, THREADS, THREADS * 4, 0, out, rightly);                                                   \
@@ -133,6 +160,13 @@ extern "C" void emu_faults_run(enum fault_case which, uint32_t *out, const uint3
         CASE(beyond_shared);
         CASE(never_written);
         CASE(bytes_of_a_word);
+    case FAULT_reads_early:                            /* what a launch before the one before it wrote */
+        LAUNCH(numbers, 2, 1, THREADS, 0, 0, out);
+        LAUNCH_EARLY(only_waits, 2, 1, THREADS, 0, 0, out);
+        LAUNCH_EARLY(reads_early, 2, 1, THREADS, 0, 0, out, from, rightly);
+        return;
+    case FAULT_writes_early: LAUNCH_EARLY(writes_early, 2, 1, THREADS, 0, 0, out, rightly); return;
+    case FAULT_never_waits: LAUNCH_EARLY(never_waits, 2, 1, THREADS, 0, 0, out, rightly); return;
     case FAULT_copies:
         LAUNCH(copies, 2, 1, THREADS, THREADS * 4, 0, out, from, rightly);
         return;

@@ -17,6 +17,9 @@ enum fault_case {
     FAULT_beyond_shared,
     FAULT_never_written,
     FAULT_bytes_of_a_word,
+    FAULT_reads_early,
+    FAULT_writes_early,
+    FAULT_never_waits,
     FAULT_copies
 };
 

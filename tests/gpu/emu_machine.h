@@ -27,6 +27,7 @@ struct copy {
 
 struct thread {
     enum thread_state state;
+    bool may_touch;                      /* global memory: after grid_wait(), or the launch is not early */
     void *context;                       /* of the fiber while it waits */
     uint32_t copies_first, copies_end, group;
     struct copy copies[COPIES_MAX];      /* a ring */
@@ -41,7 +42,7 @@ struct warp {
 };
 
 struct machine {
-    bool running;
+    bool running, early;
     const char *kernel;
     struct emu_index grid, block_size, block;
     uint32_t thread;                     /* the one that runs */
@@ -49,6 +50,7 @@ struct machine {
     size_t shared_bytes;
     /* An interval ends at each block_sync() and with each block; numbers never repeat. */
     uint32_t interval, block_first, launch_first;
+    uint32_t queue_first;                /* the first of the last launch that was not early */
     void (*body)(const void *);
     const void *arguments;
     size_t arguments_bytes;

@@ -183,6 +183,19 @@ static void touch_shared(size_t at, size_t bytes, enum access how)
     touch_cells(cells, bytes, how, "shared", at);
 }
 
+/* What an early launch may not touch yet. NULL: nothing of it. */
+static const char *early_of(const struct cell *cells, size_t bytes, enum access how)
+{
+    if (machine_threads[machine.thread].may_touch)
+        return NULL;
+    if (how != READ)
+        return "writes";
+    for (size_t i = 0; cells && i < bytes; i++)
+        if (cells[i].write_interval != 0 && cells[i].write_interval >= machine.queue_first)
+            return "reads what a launch before it wrote:";
+    return NULL;
+}
+
 static bool lies_in(const void *p, size_t bytes, const void *begin, size_t room)
 {
     uintptr_t at = (uintptr_t)p - (uintptr_t)begin;
@@ -199,6 +212,9 @@ static void touch_buffer(struct buffer *b, size_t at, size_t bytes, enum access 
         fault("stray: writes %s, which is constant", b->name);
         stop_thread();
     }
+    const char *early = early_of(b->cells ? b->cells + at : NULL, bytes, how);
+    if (early)
+        fault("early access: %s %s byte %zu before grid_wait()", early, b->name, at);
     if (b->cells)
         touch_cells(b->cells + at, bytes, how, b->name, at);
 }
@@ -220,6 +236,17 @@ void touch(const void *p, size_t bytes, enum access how)
         stop_thread();
     }
     touch_buffer(b, (size_t)((const uint8_t *)p - b->begin), bytes, how);
+}
+
+/* Nothing is read, but the bytes must be there. */
+void emu_prefetch(const void *from, size_t bytes)
+{
+    struct buffer *b = find(from);
+    if (bytes == 0)
+        return;
+    if (!b || !lies_in(from, bytes, b->begin, b->bytes) || ((uintptr_t)from | bytes) % 16)
+        fault("stray: prefetches %zu bytes at %s%+td", bytes, b ? b->name : "no buffer",
+              b ? (const uint8_t *)from - b->begin : 0);
 }
 
 /* --- what -fsanitize=thread calls --------------------------------------------------------------------------------- */

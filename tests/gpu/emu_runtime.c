@@ -189,6 +189,8 @@ static void deeds_clear(struct deeds *d)
 
 static void do_it(const struct deed *d)
 {
+    if (d->kind != DEED_LAUNCH)
+        emu_settle();
     switch (d->kind) {
     case DEED_LAUNCH: emu_run(&d->work); return;
     case DEED_COPY: memcpy(d->to, d->from, d->bytes); return;
@@ -242,6 +244,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
         return cudaErrorUnknown;
     for (size_t i = 0; i < stream->waiting.n; i++)
         do_it(&stream->waiting.all[i]);
+    emu_settle();
     deeds_clear(&stream->waiting);
     return cudaSuccess;
 }
@@ -251,8 +254,11 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
 {
     bool up = kind == cudaMemcpyHostToDevice;
     const void *host = up ? from : to;
-    if (fails())
+    if (fails()) {                   /* moves nothing, and stands between two launches all the same */
+        const struct deed nothing = { .kind = DEED_COPY, .to = to, .from = from };
+        enqueue(stream, &nothing);
         return cudaErrorUnknown;
+    }
     if (!lies_in(up ? to : from, bytes, true) || (find(host) ? !lies_in(host, bytes, false) : stream->captured != NULL))
         return fail(cudaErrorInvalidValue);
     struct deed deed = { .kind = DEED_COPY, .to = to, .from = from, .bytes = bytes };

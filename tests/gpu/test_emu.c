@@ -14,6 +14,8 @@ static const struct {
     { FAULT_one_place, "race" },           { FAULT_blocks_share, "race" },    { FAULT_missing_thread, "deadlock" },
     { FAULT_diverging, "divergence" },     { FAULT_beyond_buffer, "stray" },  { FAULT_beyond_shared, "stray" },
     { FAULT_never_written, "nobody wrote" }, { FAULT_bytes_of_a_word, "race" },
+    { FAULT_reads_early, "early access" },   { FAULT_writes_early, "early access" },
+    { FAULT_never_waits, "early access" },
 };
 
 static void each_fault_is_seen(void **state)
