@@ -32,8 +32,6 @@ check_ptx() { # NAME PTX CONTRACTED
     [ -z "$bad" ] || complain "$1" "an operation that does not name its rounding: $bad"
     bad=$(grep -nE '\b(atom|red)\.[a-z.]*f(16|32|64)' "$2" | head -n 3)
     [ -z "$bad" ] || complain "$1" "a float atomic: $bad"
-    bad=$(grep -nE '\bld\.global\.nc' "$2" | grep -v 'L1::no_allocate' | head -n 3)
-    [ -z "$bad" ] || complain "$1" "a load that a launch before it may not have written yet: $bad"
     check_early "$1" "$2"
     case $1 in
         *matvec.cu|*matmul.cu)
@@ -44,13 +42,15 @@ check_ptx() { # NAME PTX CONTRACTED
 }
 
 # From sm_90 on each kernel but those launched plainly waits; between its entry and that, global memory is read as
-# weights are (.nc, .cs, cp.async) and not written. Before sm_90 nothing of it may appear.
+# weights are (.nc, .cs, cp.async) and not written; and .nc is for weights alone. Before sm_90 nothing of it may appear.
 check_early() { # NAME PTX
     local bad arch=${1%% *}
     if [ "${arch//[^0-9]/}" -lt 90 ]; then
         ! grep -q griddepcontrol "$2" || complain "$1" "begins early on a device that cannot"
         return
     fi
+    bad=$(grep -nE '\bld\.global\.nc' "$2" | grep -v 'L1::no_allocate' | head -n 3)
+    [ -z "$bad" ] || complain "$1" "a load that a launch before it may not have written yet: $bad"
     bad=$(awk '/\.entry/ { name = $0; waits = 0; plain = name ~ /sample_|embed/ }
                /griddepcontrol\.wait/ { waits++ }
                !plain && !waits && /[ \t](ld|st|atom|red)\.global/ && !/\.nc\.|\.cs\./ { print name ": " $0 }
