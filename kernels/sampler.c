@@ -168,22 +168,28 @@ static float exponential(uint64_t r)
     return -exact_ln((float)(0 - r) * 0x1p-64f);       /* 2^64 - r */
 }
 
-static float gumbel(uint64_t seed, uint32_t token, uint32_t position)
-{
-    return -exact_ln(exponential(philox(seed, token, position) | 1));
-}
+static uint64_t uniform(uint64_t seed, uint32_t token, uint32_t position) { return philox(seed, token, position) | 1; }
 
-/* NV1 10.7. No noise exceeds 44.37 (R = 1), so a token that could not win even with 44.5 needs none drawn: adding is
- * monotonic under rounding. */
+static float gumbel(uint64_t r) { return -exact_ln(exponential(r)); }
+
+/* At least gumbel(r), without a logarithm: -ln(1 - x) >= x, so the noise is at most -ln(r / 2^64), and that at most ln 2 for
+ * every leading zero bit of r and the one after them. The rest is for rounding. */
+static float gumbel_at_most(uint64_t r) { return (float)(__builtin_clzll(r) + 1) * 0x1.62e5p-1f + 0x1p-10f; }
+
+/* NV1 10.7. No noise exceeds 44.37 (R = 1), so a token that could not win even with 44.5 needs none drawn, and one that
+ * could not with the most that its draw can mean needs no logarithms: adding is monotonic under rounding. */
 static uint32_t noisy_pick(const struct candidates *c, uint64_t seed, uint32_t position)
 {
     uint32_t best = c->ids[c->heap];
-    float best_score = c->z[best] + gumbel(seed, best, position);
+    float best_score = c->z[best] + gumbel(uniform(seed, best, position));
     for (uint32_t at = c->heap + 1; at < c->vocab; at++) {
         uint32_t id = c->ids[at];
         if (c->z[id] + 44.5f < best_score)
             continue;
-        float score = c->z[id] + gumbel(seed, id, position);
+        uint64_t r = uniform(seed, id, position);
+        if (c->z[id] + gumbel_at_most(r) < best_score)
+            continue;
+        float score = c->z[id] + gumbel(r);
         if (score > best_score || (score == best_score && id < best)) {
             best = id;
             best_score = score;
