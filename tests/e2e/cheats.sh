@@ -20,6 +20,7 @@ become() {
     rm -f "$dir/run.json"
     env "${@:2}" setsid nohup "$cheats/$1" -d "$dir" >>"$dir/log" 2>&1 </dev/null &
     echo $! >"$dir/pid"
+    disown                                             # its end is no news for the shell
     until_true 20 is_up node-02 || fail "$1 did not start"
     until_true 10 sees_both || fail "node-01 does not see both providers"
 }
@@ -90,4 +91,7 @@ expect "one price digit: the cheat holds no receipt for it" "$(tally_of node-02 
 last=$(json 'd["usage"]["tally"]["receipts"][-1]' <"$scratch/a.json")
 tally_of node-03 receipt "$last" >/dev/null || fail "one price digit: the honest provider holds no receipt"
 verify "$last" --reexecute || { cat "$scratch/verify"; fail "one price digit: the honest part does not verify"; }
+# What people are shown of all this.
+TALLY_BIN=$bin "$root/testnet/cheat.sh" >"$scratch/shown" 2>&1 || { cat "$scratch/shown"; fail "testnet/cheat.sh"; }
+expect "cheat.sh: how often the bytes differ" "$(grep -c DIFFERENT "$scratch/shown")" 2
 echo "cheats: token, early end, model, quantisation and price are caught; a bundle proves what is signed"
