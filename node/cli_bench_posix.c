@@ -220,18 +220,49 @@ static double weights_per_second(const struct bench *b, uint32_t i)
     return (double)b->decode_millitokens_s[i] / 1e3 / b->batches[i] * (double)b->weight_bytes;
 }
 
+/* Bytes of the last level of cache as the system tells them; 0: unknown. */
+static uint64_t cache_bytes(void)
+{
+#ifdef _SC_LEVEL3_CACHE_SIZE
+    long n = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    return n > 0 ? (uint64_t)n : 0;
+#else
+    return 0;
+#endif
+}
+
+/* Such weights are read from memory once and never again: a share of its rate would say nothing, and may exceed 100 %. */
+static bool weights_stay_in_cache(const struct bench *b) { return b->weight_bytes < cache_bytes(); }
+
+struct size_text { char text[24]; };
+
+static struct size_text size_text(uint64_t bytes)
+{
+    struct size_text t;
+    bool large = bytes >= 1000000000;
+    snprintf(t.text, sizeof t.text, large ? "%.2f GB" : "%.1f MB", (double)bytes / (large ? 1e9 : 1e6));
+    return t;
+}
+
 static void print_text(const struct cli *c, const struct bench *b)
 {
+    bool cached = weights_stay_in_cache(b);
     printf("%s%s%s\n", cli_bold(c), b->file, cli_plain(c));
-    printf("  backend %s, %u threads; first token %.2f s after the start, %.2f GB of memory for a file of %.2f GB\n", b->opened_backend,
-           b->threads, b->first_token_s, (double)b->resident_bytes / 1e9, (double)b->file_bytes / 1e9);
-    printf("  a step reads %.3f GB of weights; the limit is how fast this machine reads memory, probed between the rounds\n\n",
-           (double)b->weight_bytes / 1e9);
+    printf("  backend %s, %u threads; first token %.2f s after the start, %s of memory for a file of %s\n", b->opened_backend, b->threads,
+           b->first_token_s, size_text(b->resident_bytes).text, size_text(b->file_bytes).text);
+    printf("  a step reads %s of weights; ", size_text(b->weight_bytes).text);
+    if (cached)
+        printf("they fit into the cache (%s), so the rate of memory is not their limit\n\n", size_text(cache_bytes()).text);
+    else
+        printf("the limit is how fast this machine reads memory, probed between the rounds\n\n");
     printf("  prefill, prompt of %-6u %10.1f tokens/s\n", b->prompt, (double)b->prefill_millitokens_s / 1e3);
-    for (uint32_t i = 0; i < b->n_batches; i++)
-        printf("  decode, %3u at once      %10.1f tokens/s   %5.1f GB/s of weights, %3.0f %% of the limit (%.1f GB/s)\n", b->batches[i],
-               (double)b->decode_millitokens_s[i] / 1e3, weights_per_second(b, i) / 1e9, 100 * weights_per_second(b, i) / (double)b->read_rate[i],
-               (double)b->read_rate[i] / 1e9);
+    for (uint32_t i = 0; i < b->n_batches; i++) {
+        printf("  decode, %3u at once      %10.1f tokens/s", b->batches[i], (double)b->decode_millitokens_s[i] / 1e3);
+        if (!cached)
+            printf("   %5.1f GB/s of weights, %3.0f %% of the limit (%.1f GB/s)", weights_per_second(b, i) / 1e9,
+                   100 * weights_per_second(b, i) / (double)b->read_rate[i], (double)b->read_rate[i] / 1e9);
+        printf("\n");
+    }
 }
 
 static void print_json(const struct bench *b)
@@ -240,10 +271,10 @@ static void print_json(const struct bench *b)
     for (uint32_t i = 0; i < b->n_batches; i++)
         json_array_append_new(decode, json_pack("{s:i, s:f, s:I, s:f}", "batch", (int)b->batches[i], "tokens_s", (double)b->decode_millitokens_s[i] / 1e3,
                                                 "read_bytes_s", (json_int_t)b->read_rate[i], "share_of_limit", weights_per_second(b, i) / (double)b->read_rate[i]));
-    cli_print_json(json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:f, s:f, s:i, s:f, s:o}", "file", b->file, "backend", b->opened_backend, "threads",
-                             (int)b->threads, "file_bytes", (json_int_t)b->file_bytes, "weight_bytes", (json_int_t)b->weight_bytes, "resident_bytes",
-                             (json_int_t)b->resident_bytes, "load_s", b->load_s, "first_token_s",
-                             b->first_token_s, "prompt", (int)b->prompt, "prefill_tokens_s", (double)b->prefill_millitokens_s / 1e3, "decode", decode));
+    cli_print_json(json_pack("{s:s, s:s, s:i, s:I, s:I, s:b, s:I, s:f, s:f, s:i, s:f, s:o}", "file", b->file, "backend", b->opened_backend, "threads",
+                             (int)b->threads, "file_bytes", (json_int_t)b->file_bytes, "weight_bytes", (json_int_t)b->weight_bytes,
+                             "weights_in_cache", weights_stay_in_cache(b), "resident_bytes", (json_int_t)b->resident_bytes, "load_s", b->load_s,
+                             "first_token_s", b->first_token_s, "prompt", (int)b->prompt, "prefill_tokens_s", (double)b->prefill_millitokens_s / 1e3, "decode", decode));
 }
 
 int cmd_bench(struct cli *c)

@@ -71,7 +71,7 @@ static void find_key(struct cli *c)
 static int say_stopped(const struct cli *c)
 {
     if (!identity_is_absent(c->data_dir))
-        return cli_fail(EXIT_NO_NODE, "tallyd is not running with %s", c->data_dir);
+        return cli_fail(EXIT_NO_NODE, "tallyd is not running with %s; `tallyd -d %s` starts it", c->data_dir, c->data_dir);
     return cli_fail(EXIT_NO_NODE, "tallyd is not running with %s: no node lives there (tally init makes one; --api URL asks another)", c->data_dir);
 }
 

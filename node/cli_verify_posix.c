@@ -190,6 +190,8 @@ static int verify(struct cli *c, const struct verify_options *o, uint8_t *buf)
     struct fault why = { { 0 } };
     char unopened[160] = "the bundle was made without --open: it has no prompt and answer";
     bool from_file = stat(o->what, &st) == 0 && S_ISREG(st.st_mode);
+    if (!from_file && strpbrk(o->what, "/."))          /* no id is written like that */
+        return cli_fail(EXIT_NOT_FOUND, "%s: there is no such file", o->what);
     int rc = from_file ? read_bundle(o->what, buf, &in) : bundle_from_ledger(c, o, buf, &in, &net, unopened);
     if (rc != EXIT_FINE)
         return rc;

@@ -326,7 +326,7 @@ static enum err start_daemon(struct gateway *g, struct fault *why)
      * SO_REUSEADDR, which lets a restarted node have its port back, is microhttpd's default. */
     freeaddrinfo(found);
     if (!g->daemon)
-        return fault_set(why, ERR_IO, "api address %s port %u cannot be bound (%s)", g->host, g->options.port, strerror(errno));
+        return fault_set(why, ERR_IO, "api address %s port %u cannot be bound: %s (api.host, api.port)", g->host, g->options.port, strerror(errno));
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(g->daemon, MHD_DAEMON_INFO_BIND_PORT);
     g->port = info ? info->port : g->options.port;
     return OK;

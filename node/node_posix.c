@@ -144,7 +144,7 @@ static enum err open_transport(struct node *n, struct fault *why)
         e = transport_open(&c, mono_now(), &n->transport);
     }
     if (e != OK)
-        return fault_set(why, e, "mesh address %s port %u: %s", c.host, c.port, e == ERR_IO ? strerror(errno) : err_text(e));
+        return fault_set(why, e, "mesh address %s port %u: %s (listen.host, listen.port)", c.host, c.port, e == ERR_IO ? strerror(errno) : err_text(e));
     n->self.port = transport_port(n->transport);
     port_remember(n);
     n->self.transport = n->identity.transport;

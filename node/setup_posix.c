@@ -99,7 +99,7 @@ enum err setup_check_listen(const struct config *c, bool with_port, struct fault
     if (!len || error == EADDRNOTAVAIL)
         return fault_set(why, ERR_CONFIG, "listen.host: %.100s is no address of this machine (0.0.0.0: all of them)", c->listen_host);
     if (error == EADDRINUSE)
-        return fault_set(why, ERR_CONFIG, "listen.port: %u is taken by another program", c->listen_port);
+        return fault_set(why, ERR_CONFIG, "listen.port: %u is taken by another program; set another, or 0 for any that is free", c->listen_port);
     return error ? fault_set(why, ERR_CONFIG, "listen %.100s port %u: %s", c->listen_host, c->listen_port, strerror(error)) : OK;
 }
 

@@ -41,6 +41,7 @@ const struct command commands[] = {
       "  --jurisdiction CC  only providers there: DE or DE,FR\n"
       "  --                 what follows is the question, also if it begins with -\n"
       "Words of the question are joined by spaces. The rate shown is all tokens of the answer over the time since it was asked.\n"
+      "Where a provider was lost on the way there is a receipt for each; the lost one's is named by its terms until it is back and signs.\n"
       "examples: tally run tally-tales Tell me a story\n"
       "          tally run tally-tales \"Tell me a story about a lighthouse\"\n"
       "          tally run tally-tales --json --seed 7 \"Who are you?\"\n", cmd_run },
@@ -82,6 +83,8 @@ const struct command commands[] = {
       "  --prompt N         tokens of the prompt (default: 512)\n"
       "  --batch N,N,...    answers at once (default: 1,8,32)\n"
       "What one answer alone gets is what a node advertises. Stop the node first: whatever else runs takes its share.\n"
+      "A step of decoding reads all weights, so the rate of memory limits it; not if they fit into the cache: then no share is shown.\n"
+      "A prompt longer than the model's context is cut. `tally doctor` lists the backends.\n"
       "example: tally bench /srv/models/mine.gguf --json\n", cmd_bench },
     { "doctor", "", "look for what is wrong with this machine's set-up", "", cmd_doctor },
 };

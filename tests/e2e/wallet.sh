@@ -175,7 +175,8 @@ for digits in "${receipt:0:4}" "${terms:0:4}" "$receipt" "$terms" "${terms^^}"; 
 done
 says "too few digits" 2 "give at least 4 digits" buyer receipt "${terms:0:3}"
 says "an unknown receipt" 4 "no such receipt or job here" buyer receipt 0123456789
-says "an unknown file" 4 "no such receipt or job or file here" buyer verify nothing.tally
+says "an unknown file" 4 "there is no such file" buyer verify nothing.tally
+says "an unknown receipt or file" 4 "no such receipt or job or file here" buyer verify nothing
 
 # What is verified is verified, also where nothing can be computed again.
 not_again() {                                          # not_again WHAT REASON COMMAND...
