@@ -196,7 +196,7 @@ DEVICE void multiply_slab(struct part<wide> *mine, const struct stage<type, wide
 #pragma unroll
             for (uint32_t m = 0; m < tile::m_tiles; m++) {
                 if constexpr (pack_is_super(type)) {
-                    add_step<type>(mine->s[m][n], a[m], b, &w[m], j);
+                    add_step<type, false>(mine->s[m][n], a[m], b, &w[m], j);
                 } else {
                     int32_t c[4] = { BIASED_ZERO, BIASED_ZERO, BIASED_ZERO, BIASED_ZERO };
                     mma_k32(c, a[m], b);

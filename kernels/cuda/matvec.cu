@@ -98,6 +98,15 @@ DEVICE void store_sums(float *to, const int32_t (&c)[4], uint32_t tokens, uint32
     }
 }
 
+/* -zero times the sum of the activations, so that codes can be multiplied as they are: one instruction of the matrix
+ * units, which have little to do here, for twelve that would make weights of codes. */
+template <enum cuda_type type> DEVICE void subtract_zeros(int32_t (&c)[4], const uint32_t (&b)[2])
+{
+    const uint32_t zeros[4] = { minus_zeros<type>, minus_zeros<type>, minus_zeros<type>, minus_zeros<type> };
+    if (pack_zero(type))
+        mma_k32(c, zeros, b);
+}
+
 template <enum cuda_type type>
 DEVICE void multiply_blocks(const struct product *p, const struct pair_words *w, uint32_t pair, uint32_t slabs,
                             float *terms, uint32_t lane)
@@ -113,7 +122,8 @@ DEVICE void multiply_blocks(const struct product *p, const struct pair_words *w,
             uint32_t a[4], b[2];
             int32_t c[4] = { 0, 0, 0, 0 };
             load_tokens(b, words, half * 4 + j);
-            decode_step<type>(a, &w->slab[half], j);
+            decode_codes<type>(a, &w->slab[half], j);
+            subtract_zeros<type>(c, b);
             mma_k32(c, a, b);
             store_sums(terms + (half * 4 + j) * floats, c, p->tokens, lane);
         }
@@ -137,8 +147,8 @@ DEVICE void multiply_super(const struct product *p, const struct pair_words *w, 
     for (uint32_t step = 0; step < 8; step++) {
         uint32_t a[4], b[2];
         load_tokens(b, words, step);
-        decode_step<type>(a, &w->slab[step / 4], step % 4);
-        add_step<type>(s, a, b, &w->slab[step / 4], step % 4);
+        decode_codes<type>(a, &w->slab[step / 4], step % 4);
+        add_step<type, true>(s, a, b, &w->slab[step / 4], step % 4);
     }
     store_sums(terms, s, p->tokens, lane);
     terms += PACK_ROWS * p->tokens;
@@ -191,9 +201,12 @@ template <enum cuda_type type> DEVICE void prefetch_group(const uint8_t *group, 
         prefetch(group + from, least(end - from, AHEAD_BYTES));
 }
 
-/* `chunk`: pairs whose terms are in shared memory at a time, a multiple of the warps that work unless it is all. */
-template <enum cuda_type type> KERNEL(WARPS * WARP) few_tokens(struct product p, uint32_t chunk)
+/* `chunk`: pairs whose terms are in shared memory at a time, a multiple of the warps that work unless it is all.
+ * `single`: a token alone, known to the compiler, so that what only other tokens want is not there. */
+template <enum cuda_type type, bool single> KERNEL(WARPS * WARP) few_tokens(struct product p, uint32_t chunk)
 {
+    if (single)
+        p.tokens = 1;
     float *terms = (float *)block_shared();
     const struct product_rows w = find_rows(p.of);
     const uint32_t group_number = blockIdx.x - w.first;
@@ -243,7 +256,10 @@ template <enum cuda_type type> static void launch(struct product *p, struct CUst
     else if (chunk > WARPS)
         chunk -= chunk % WARPS;
     uint32_t groups = number_blocks(p->of, PACK_ROWS);
-    LAUNCH_EARLY(few_tokens<type>, groups, 1, WARPS * WARP, chunk * pair_bytes, stream, *p, chunk);
+    if (p->tokens == 1)
+        LAUNCH_EARLY((few_tokens<type, true>), groups, 1, WARPS * WARP, chunk * pair_bytes, stream, *p, chunk);
+    else
+        LAUNCH_EARLY((few_tokens<type, false>), groups, 1, WARPS * WARP, chunk * pair_bytes, stream, *p, chunk);
 }
 
 void multiply_few_tokens(enum cuda_type type, struct product *p, struct CUstream_st *stream)

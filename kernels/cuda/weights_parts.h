@@ -63,8 +63,8 @@ template <enum cuda_type type> DEVICE uint32_t look_up(uint32_t x, uint32_t half
     return byte_pick(low, high, 0x3210u | (codes & 0x8888u) >> 1);
 }
 
-/* The weights of step j, signed bytes: operand A of mma_k32. */
-template <enum cuda_type type> DEVICE void decode_step(uint32_t (&a)[4], const struct slab_words *w, uint32_t j)
+/* The codes of step j (with a table or Q8_0: the weights), signed bytes: operand A of mma_k32. */
+template <enum cuda_type type> DEVICE void decode_codes(uint32_t (&a)[4], const struct slab_words *w, uint32_t j)
 {
 #pragma unroll
     for (uint32_t r = 0; r < 4; r++) {
@@ -83,9 +83,22 @@ template <enum cuda_type type> DEVICE void decode_step(uint32_t (&a)[4], const s
             code |= (word_of(w->high, j / 2) >> (4 * (j % 2) + r) & 0x01010101u) << pack_low_bits(type);
         if (pack_high_bits(type) == 2)
             code |= (word_of(w->high, j) >> (2 * r) & 0x03030303u) << pack_low_bits(type);
-        a[r] = pack_zero(type) ? bytes_minus(code, pack_zero(type)) : code;
+        a[r] = code;
     }
 }
+
+/* The weights of step j. */
+template <enum cuda_type type> DEVICE void decode_step(uint32_t (&a)[4], const struct slab_words *w, uint32_t j)
+{
+    decode_codes<type>(a, w, j);
+#pragma unroll
+    for (uint32_t r = 0; r < 4; r++)
+        if (pack_zero(type))
+            a[r] = bytes_minus(a[r], pack_zero(type));
+}
+
+/* Four times what the zero adds to a code. */
+template <enum cuda_type type> static constexpr uint32_t minus_zeros = (256 - pack_zero(type)) % 256 * 0x01010101u;
 
 /* Integer scale of run r of the slab, of row g + 8 i. */
 template <enum cuda_type type> DEVICE int32_t run_scale(const struct slab_words *w, uint32_t i, uint32_t r)
@@ -95,12 +108,14 @@ template <enum cuda_type type> DEVICE int32_t run_scale(const struct slab_words 
     return (int8_t)((r < 4 ? w->scales[i].x : w->scales[i].y) >> (8 * (r % 4)));
 }
 
-/* Adds step j of a super-block to its sums S (NV1 4.1): each run's exact sum times its integer scale. */
-template <enum cuda_type type>
+/* Adds step j of a super-block to its sums S (NV1 4.1): each run's exact sum times its integer scale. a: weights or,
+ * with `codes`, codes; then sums begin at -zero times the sum of the activations, by the matrix units. */
+template <enum cuda_type type, bool codes>
 DEVICE void add_step(int32_t (&s)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const struct slab_words *w,
                      uint32_t j)
 {
     if constexpr (pack_run(type) == 32) {
+        static_assert(!pack_is_super(type) || pack_zero(type) == 0);
         int32_t c[4] = { 0, 0, 0, 0 };
         mma_k32(c, a, b);
         for (uint32_t i = 0; i < 4; i++)
@@ -110,6 +125,9 @@ DEVICE void add_step(int32_t (&s)[4], const uint32_t (&a)[4], const uint32_t (&b
         for (uint32_t half = 0; half < 2; half++) {
             int32_t c[4] = { 0, 0, 0, 0 };
             const uint32_t part[2] = { a[2 * half], a[2 * half + 1] };
+            const uint32_t zeros[2] = { minus_zeros<type>, minus_zeros<type> };
+            if (codes && pack_zero(type))
+                mma_k16(c, zeros, b[half]);
             mma_k16(c, part, b[half]);
             for (uint32_t i = 0; i < 4; i++)
                 s[i] += run_scale<type>(w, i / 2, 2 * j + half) * c[i];

@@ -10,9 +10,8 @@
  *   deadlock       a barrier that not every thread of the block reaches
  *   stray access   outside the buffers of emu_alloc(), the block's shared memory and the thread's own stack; a write to
  *                  what is constant; shared memory that is read before anything was written there
- *
- *   early access   by an early launch (LAUNCH_EARLY) before grid_wait(): it writes, or reads what a launch wrote that may
- *                  still run, that is any since the last one that was not early, or emu_settle(); or it ends
+ *   early access   by an early launch (LAUNCH_EARLY) before grid_wait(): it writes, or reads what a launch wrote that
+ *                  may still run, that is any since the last one that was not early, or emu_settle(); or it ends
  *                  without grid_wait(). Launches run one after the other here, so what is read too early has the right
  *                  bytes by luck; therefore it is found by who wrote it, not by its value
  *
