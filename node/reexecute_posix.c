@@ -70,7 +70,7 @@ enum err reexecute(const struct model *m, const struct bundle *b, const struct b
     if (total >= m->config.context + 1)
         return fault_set(why, ERR_CONTEXT, "prompt and answer are longer than the model's context");
     struct engine_options o = { .backend = backend, .threads = threads, .slots_max = 1,
-                                .kv_tokens_max = (uint32_t)(total + 255) / 256 * 256, .prefill_chunk = 256 };
+                                .kv_tokens_max = (uint32_t)(total + 255) / 256 * 256, .prefill_chunk = 512 };
     enum err err = engine_open(m, &o, &e, why);
     if (err != OK)
         return err;

@@ -14,7 +14,7 @@
 #include "kernels/modelfile_posix.h"
 #include "kernels/pool_posix.h"
 
-enum { TOKENS_MAX = 4096, ROUNDS_MAX = 64, PREFILL_CHUNK = 256 };   /* the chunk that reexecute_posix.c uses */
+enum { TOKENS_MAX = 4096, ROUNDS_MAX = 64, PREFILL_CHUNK = 512 };   /* the chunk that reexecute_posix.c uses */
 
 static const struct sampler_params sampling = { .temperature_micro = 800000, .top_p_micro = 1000000, .seed = 7 };
 
