@@ -49,8 +49,6 @@ struct pool {
     pthread_cond_t finished;         /* for the caller */
 };
 
-
-
 static void pause_cpu(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -138,11 +136,17 @@ static void *thread_main(void *arg)
 
 static enum err start_threads(struct pool *p)
 {
-    for (; p->started + 1 < p->threads; p->started++) {
+    pthread_attr_t attr;
+    if (pthread_attr_init(&attr) != 0)
+        return ERR_MEMORY;
+    int e = pthread_attr_setstacksize(&attr, POOL_STACK_BYTES);
+    for (; e == 0 && p->started + 1 < p->threads; p->started += e == 0) {
         p->seats[p->started] = (struct seat){ .pool = p, .number = p->started + 1 };
-        if (pthread_create(&p->ids[p->started], NULL, thread_main, &p->seats[p->started]) != 0)
-            return ERR_MEMORY;
+        e = pthread_create(&p->ids[p->started], &attr, thread_main, &p->seats[p->started]);
     }
+    pthread_attr_destroy(&attr);
+    if (e != 0)
+        return ERR_MEMORY;
     while (atomic_load(&p->checked) < p->started)
         sched_yield();
     return atomic_load(&p->bad_fpu) == 0 ? numerics_check_fpu() : ERR_DEVICE;

@@ -19,6 +19,10 @@
 
 struct pool;
 
+/* The stack of each thread: the widest kernels keep up to 200 KiB of results and inputs there, attention 80, and some C
+ * libraries give a thread 128 KiB if nobody asks. Whoever calls pool_run() needs as much. */
+enum { POOL_STACK_BYTES = 1 << 20 };
+
 /* ERR_MEMORY: no memory or the system gives no threads. ERR_DEVICE: a thread's floating-point mode is not NV1's. */
 enum err pool_open(uint32_t threads, struct pool **out) MUST_CHECK;
 void pool_close(struct pool *p);

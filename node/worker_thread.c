@@ -11,6 +11,12 @@
 #include <sodium.h>
 
 #include "kernels/measure_posix.h"
+#include "kernels/pool_posix.h"
+
+/* Of the engine's thread, whatever a C library would give it: POOL_STACK_BYTES for the kernels, and a GPU's driver may
+ * want more. */
+enum { WORKER_STACK_BYTES = 8 << 20 };
+_Static_assert((int)WORKER_STACK_BYTES >= (int)POOL_STACK_BYTES, "it takes part in the pool's loops");
 
 enum command_kind { COMMAND_START, COMMAND_ALLOW, COMMAND_CANCEL };
 
@@ -80,13 +86,8 @@ static struct engine_options engine_options_of(const struct model *m, const stru
 uint64_t worker_reserves(const struct model *model, const struct worker_options *o)
 {
     struct engine_options options = engine_options_of(model, o);
-    pthread_attr_t attr;
-    size_t stack = 0;
-    if (pthread_attr_init(&attr) == 0) {
-        pthread_attr_getstacksize(&attr, &stack);
-        pthread_attr_destroy(&attr);
-    }
-    return engine_reserves(model, &options) + (uint64_t)stack * (o->threads ? o->threads : 1);
+    uint64_t others = o->threads ? o->threads - 1 : 0;
+    return engine_reserves(model, &options) + WORKER_STACK_BYTES + others * POOL_STACK_BYTES;
 }
 
 /* What the advert states is what `tally bench` measures for one answer alone, in less time. */
@@ -321,7 +322,14 @@ enum err worker_open(const struct model *model, const struct worker_options *o, 
         w->options.backend = w->backend;
     }
     init_sync(w);
-    if (pthread_create(&w->thread, NULL, worker_main, w) != 0) {
+    pthread_attr_t attr;
+    bool started = pthread_attr_init(&attr) == 0;
+    if (started) {
+        started = pthread_attr_setstacksize(&attr, WORKER_STACK_BYTES) == 0 &&
+                  pthread_create(&w->thread, &attr, worker_main, w) == 0;
+        pthread_attr_destroy(&attr);
+    }
+    if (!started) {
         free(w);
         return ERR_UNAVAILABLE;
     }
