@@ -12,7 +12,8 @@
 
 enum { N_MAX = 2112, TOKENS = 131, ROWS_MAX = 70 };
 
-static const uint32_t LENGTHS[] = { 1, 2, 7, 8, 9, 31, 32, 33, 63, 64, 100, 255, 256, 257, 288, 511, 512, 704, 1000, 2112 };
+static const uint32_t LENGTHS[] = { 1,   2,   7,   8,   9,   31,  32,  33,  63,   64,
+                                    100, 255, 256, 257, 288, 511, 512, 704, 1000, 2112 };
 
 /* NaN and infinity must be noticed by all alike, wherever they stand; what is left in the output then does not matter,
  * except that quantised blocks are zero. */
@@ -126,6 +127,8 @@ static void compare_products(const struct ops *ops, struct rng *r, const struct 
     static uint8_t data[ROWS_MAX * N_MAX * 2];
     static struct quantized x;
     static float in[N_MAX], ya[TOKENS * ROWS_MAX], yb[TOKENS * ROWS_MAX];
+    const size_t stride = rows + 5, all = (tokens + 1) * stride * sizeof *ya;    /* what lies between is not touched */
+    assert_true(all <= sizeof ya && (size_t)rows * cols <= sizeof data / 2);
     input_blocks(r, f, data, (size_t)rows * cols / f->len, extreme);
     quantized_init(&x, cols, ops_act_group(f->type));
     for (uint32_t t = 0; t < tokens; t++) {
@@ -149,15 +152,17 @@ static void compare_products(const struct ops *ops, struct rng *r, const struct 
             assert_int_equal(packed[bytes + i], 0x55);     /* nothing is written beyond what was asked for */
         w.packed = packed;
     }
-    memset(ya, 0x55, sizeof ya);
-    memset(yb, 0x55, sizeof yb);
-    ops_ref.matmul(&w, &x.acts, tokens, 0, rows, ya, ROWS_MAX);
+    memset(ya, 0x55, all);
+    memset(yb, 0x55, all);
+    ops_ref.matmul(&w, &x.acts, tokens, 0, rows, ya, stride);
     for (uint32_t i = 0; i < rows; i++)
         assert_true(float_is_finite(ya[i]));               /* else the comparison would be of NaN payloads */
-    ops->matmul(&w, &x.acts, tokens, middle, rows, yb, ROWS_MAX);
+    if (rows > ROWS_MAX)
+        middle = 0;                                        /* all of them in one call */
+    ops->matmul(&w, &x.acts, tokens, middle, rows, yb, stride);
     if (middle > 0)
-        ops->matmul(&w, &x.acts, tokens, 0, middle, yb, ROWS_MAX);
-    assert_memory_equal(ya, yb, sizeof ya);
+        ops->matmul(&w, &x.acts, tokens, 0, middle, yb, stride);
+    assert_memory_equal(ya, yb, all);
     free(packed);
 }
 
@@ -174,6 +179,8 @@ static void check_products(const struct ops *ops, struct rng *r)
                     compare_products(ops, r, f, rows[i], cols[k], 1 + (uint32_t)(i * 7 + k) % 11, (i + k) % 2);
         for (size_t i = 0; i < ARRAY_COUNT(batches); i++)
             compare_products(ops, r, f, i % 2 ? 50 : 17, f->len == 32 ? 288 : 512, batches[i], true);
+        /* More rows than any backend takes at once, and not a multiple of anything. */
+        compare_products(ops, r, f, 291, f->len == 32 ? 288 : 256, 7, true);
     }
 }
 
@@ -424,7 +431,8 @@ static void attention_parts(void **state)
 }
 
 /* Every 4999th finite bit pattern from a random start (4999 is odd, so all low bits occur), through the whole of
- * the domains. All 4.28e9 inputs with  TM_EXHAUSTIVE=1 build/tests/test_ops,  which takes as long as the scalar law does. */
+ * the domains. All 4.28e9 inputs with  TM_EXHAUSTIVE=1 build/tests/test_ops,  which takes as long as the scalar law
+ * does. */
 static void check_exp_sweep(const struct ops *ops, struct rng *r)
 {
     enum { BATCH = 4096 };
@@ -453,8 +461,8 @@ static void exponentials(void **state)
     each_backend(check_exp_sweep);
 }
 
-/* Values exactly between two integers hardly ever come up by chance; here all are. With the greatest value 127 (16256 in a
- * head, 32512 in a tile) the factor is 1. */
+/* Values exactly between two integers hardly ever come up by chance; here all are. With the greatest value 127
+ * (16256 in a head, 32512 in a tile) the factor is 1. */
 static void check_ties(const struct ops *ops, struct rng *r)
 {
     float x[ACT_BLOCK], ya[ACT_BLOCK], yb[ACT_BLOCK];
@@ -490,7 +498,7 @@ static void check_ties(const struct ops *ops, struct rng *r)
     ops_ref.exp2_each(x, ACT_BLOCK, ya);
     ops->exp2_each(x, ACT_BLOCK, yb);
     assert_memory_equal(ya, yb, sizeof ya);
-    for (int32_t ulps = -4; ulps <= 4; ulps++) {           /* the product with log2 e is rounded: to a tie for some of these */
+    for (int32_t ulps = -4; ulps <= 4; ulps++) {           /* the product with log2 e is rounded: for some, to a tie */
         for (uint32_t i = 0; i < ACT_BLOCK; i++)
             x[i] = float_from_bits(float_bits(((float)i - 127.5f) * 0x1.62e43p-1f) + (uint32_t)ulps);
         ops_ref.exp_each(x, ACT_BLOCK, ya);
@@ -528,12 +536,29 @@ static void wrong_add(float *x, const float *y, uint32_t n)
 }
 
 /* Products are done by other code when there are many tokens: an error there alone must be caught too. */
-static void wrong_batch(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end, float *y,
-                        size_t stride)
+static void wrong_batch(const struct matrix *w, const struct acts *x, uint32_t n, uint32_t begin, uint32_t end,
+                        float *y, size_t stride)
 {
     ops_ref.matmul(w, x, n, begin, end, y, stride);
     if (n > 8 && w->type == TENSOR_Q6_K)
         y[7 * stride + begin] = float_from_bits(float_bits(y[7 * stride + begin]) ^ 1);
+}
+
+/* So are several queries. */
+static void wrong_for_three(const int8_t *q, uint32_t n, const int8_t *key_tile, uint32_t width,
+                            int32_t (*scores)[LIMBS][TILE])
+{
+    ops_ref.attn_scores(q, n, key_tile, width, scores);
+    if (n == 3)
+        scores[2][1][TILE - 1] ^= 1;
+}
+
+static void wrong_for_four(const struct attn_tile *tiles, uint32_t n, const int8_t *value_tile, uint32_t width,
+                           int32_t *sums)
+{
+    ops_ref.attn_values(tiles, n, value_tile, width, sums);
+    if (n == 4)
+        sums[7 * width + 5] ^= 1;
 }
 
 static void the_self_test_notices_one_bit(void **state)
@@ -545,6 +570,12 @@ static void the_self_test_notices_one_bit(void **state)
     broken = ops_ref;
     assert_ok(backend_self_test(&broken));
     broken.matmul = wrong_batch;
+    assert_err(backend_self_test(&broken), ERR_DEVICE);
+    broken = ops_ref;
+    broken.attn_scores = wrong_for_three;
+    assert_err(backend_self_test(&broken), ERR_DEVICE);
+    broken = ops_ref;
+    broken.attn_values = wrong_for_four;
     assert_err(backend_self_test(&broken), ERR_DEVICE);
 }
 
