@@ -11,7 +11,8 @@ struct partial {
     float o[HEAD_DIM_MAX];
 };
 
-/* What is on its way for some queries. Those that still have positions to see are the last of them. */
+/* What is on its way for some queries. Those that still have positions to see are the last of them, but for those that
+ * failed. About 80 KiB, on the stack (POOL_STACK_BYTES). */
 struct work {
     const struct ops *ops;
     uint32_t count, width;
@@ -99,6 +100,7 @@ static void take_queries(struct work *w, const struct kvcache *kv, const struct 
 {
     memset(w->q, 0, (size_t)w->count * LIMBS * w->width);
     for (uint32_t i = 0; i < w->count; i++) {
+        ENSURE(i == 0 || queries->each[i].position >= queries->each[i - 1].position);
         int8_t *q = w->q + i * LIMBS * w->width;
         float d;
         bool finite = w->ops->quantize_head(queries->each[i].q, kv->head_dim, q, q + w->width, &d);

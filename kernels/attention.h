@@ -1,8 +1,8 @@
 /* attention.h - what do some queries see in their past?
  *
- * NV1 7: tiles of 64 positions, chunks of 256, both ascending. One driver for all backends; what is heavy is behind struct
- * ops. Queries that read the same key and value head pass over its tiles together: the heads of a group in grouped-query
- * attention, and neighbouring rows of a prompt. What one of them sees does not depend on the others.
+ * NV1 7: tiles of 64 positions, chunks of 256, both ascending. One driver for all backends; what is heavy is behind
+ * struct ops. Queries that read the same key and value head pass over its tiles together: the heads of a group in
+ * grouped-query attention, and neighbouring rows of a prompt. What one of them sees does not depend on the others.
  *
  * Threads: pure over a cache that nobody writes at these positions meanwhile.
  * Spec:    NV1 7

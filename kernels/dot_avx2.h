@@ -9,7 +9,8 @@
  *   DOT_PLANES   Weights made unsigned by adding `zero`, which the sums of the activations take off again. vpmaddubsw
  *                adds two products in 16 bits, saturating, so codes must be small; `chunks` results can be added before
  *                they leave 16 bits: 127 * 2 * code * chunks < 2^15. Then vpmaddwd widens, adds pairs and multiplies
- *                with the integer scale. Weights of 8 bits are cut into two planes of 4: weight = 16 * plane 1 + plane 0.
+ *                with the integer scale. Weights of 8 bits are cut into two planes of 4:
+ *                weight = 16 * plane 1 + plane 0.
  *   DOT_SIGNED   |w| as unsigned and x with the sign of w: 2 * 128 * 127 < 2^15, but no two results can be added in 16
  *                bits. As long as two planes, without having to cut: for weights of 8 bits that are used once.
  *   DOT_VNNI     vpdpbusd takes any 8 bits unsigned and adds in 32.
@@ -253,15 +254,15 @@ INLINE __m256 step(__m256 factor, float dx, __m256i sum, __m256 y)
 
 /* --- a block: types whose every unit is a step -------------------------------------------------------------------- */
 
-/* A unit's share of the lines that lie AHEAD_BYTES further on in each group. All of a block's at once would fill the queue
- * to memory, and the products would wait behind it. */
+/* A unit's share of the lines that lie AHEAD_BYTES further on in each group, or behind its end. All of a block's at
+ * once would fill the queue to memory, and the products would wait behind it. */
 INLINE void fetch_ahead(const uint8_t *const *block, uint32_t groups, uint32_t bytes, uint32_t u)
 {
     const uint32_t share = (bytes / UNITS + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
     UNROLL
     for (uint32_t g = 0; g < groups; g++)
         for (uint32_t i = 0; i < share; i += LINE_BYTES)
-            _mm_prefetch((const char *)block[g] + AHEAD_BYTES + u * share + i, _MM_HINT_T0);
+            _mm_prefetch((const char *)((uintptr_t)block[g] + AHEAD_BYTES + u * share + i), _MM_HINT_T0);
 }
 
 INLINE void dot_block_of_steps(const struct dot *k, uint32_t groups, uint32_t tokens, uint32_t units,

@@ -71,7 +71,8 @@ ALWAYS_INLINE __m512 fold_block(enum fold f, __m512 y, const struct panel *w, ui
     return f == FOLD_BLOCKS_MIN ? fold_into(y, w->m[b], dx, _mm512_set1_ps(in->values[b])) : y;
 }
 
-/* WORDS: what the sums over (weight - centre) lack of those over the weights, centre * (sum of scale * sum of inputs). */
+/* WORDS: what the sums over (weight - centre) lack of those over the weights, centre * (sum of scale * sum of inputs).
+ * At most 63 * 8 * 127 * 256 < 2^24. */
 ALWAYS_INLINE __m512i centre_sum(const struct panel *w, const int16_t sums[RUNS])
 {
     __m512i c = _mm512_setzero_si512();

@@ -1,12 +1,14 @@
 /* gemm_avx512.c - many tokens: bound by vpdpbusd where a core has its execution units for itself, by the number of
  * instructions where it shares them with another thread. So the loops below have little besides products.
  *
- * For up to 256 rows and 128 tokens, 256 columns at a time: the inputs of these columns are laid side by side, so that a
- * token is a constant distance away and one pointer serves six; then two groups of 16 rows at a time are taken apart into
- * panels in the first-level cache, and all tokens pass over them, up to six at a time. Twelve integer sums and their twelve
- * float (or scaled) sums fit into registers, a weight vector is loaded once for six products and an input once for two, and
- * the twelve independent chains hide the latency of the instruction. The float results wait in `struct results` between
- * cells: blocks come strictly ascending.
+ * For up to 256 rows and 128 tokens, 256 columns at a time: the inputs of these columns are laid side by side, so that
+ * a token is a constant distance away and one pointer serves six; then two groups of 16 rows at a time are taken apart
+ * into panels in the first-level cache, and all tokens pass over them, up to six at a time. Twelve integer sums and
+ * their twelve float (or scaled) sums fit into registers, a weight vector is loaded once for six products and an input
+ * once for two, and the twelve independent chains hide the latency of the instruction. The float results wait in
+ * `struct results` between cells: blocks come strictly ascending.
+ *
+ * Results of 256 rows (128 KiB), inputs (52 KiB) and two panels are on the stack: see POOL_STACK_BYTES.
  *
  * Two groups and six tokens are 768 products per cell; what comes on top per integer sum stands in panel_avx512.h.
  */
@@ -30,9 +32,10 @@ struct inputs {
     struct input_sums sums[BATCH];
 };
 
-/* Weights that will be needed next: the same lines of both groups, a few at a time. */
+/* Addresses of weights that will be needed next: the same lines of both groups, a few at a time. Those of a last
+ * cell may not exist. */
 struct ahead {
-    const uint8_t *next, *end;
+    uintptr_t next, end;
     size_t group_bytes;
     uint32_t lines;
 };
@@ -144,8 +147,8 @@ ALWAYS_INLINE void add_scaled(enum fold f, __m512i *s, __m512i sum, __m512i scal
         *s = _mm512_add_epi32(*s, _mm512_mullo_epi32(sum, scale));
 }
 
-ALWAYS_INLINE void cell_of_runs(enum fold f, const struct panel *w, uint32_t groups, const struct few *x, uint32_t count,
-                                float (*y)[GROUPS][GROUP])
+ALWAYS_INLINE void cell_of_runs(enum fold f, const struct panel *w, uint32_t groups, const struct few *x,
+                                uint32_t count, float (*y)[GROUPS][GROUP])
 {
     __m512i s[GROUPS][AT_ONCE], sum[GROUPS][AT_ONCE];
     UNROLL
@@ -258,8 +261,8 @@ static void pass(enum fold f, struct pass *p, const struct panel *w, uint32_t gr
 /* --- rows ------------------------------------------------------------------------------------------------------- */
 
 /* The activations of tokens [first, first + tokens) at one block of 256 columns. */
-static void take_inputs(const struct acts *x, const struct panel_kind *kind, size_t first, uint32_t tokens, size_t block,
-                        struct inputs *to)
+static void take_inputs(const struct acts *x, const struct panel_kind *kind, size_t first, uint32_t tokens,
+                        size_t block, struct inputs *to)
 {
     const int32_t bias = kind->fold == FOLD_WORDS_MIN ? PANEL_WORDS_CENTRE : kind->bias;
     size_t blocks = ops_act_blocks(x->cols);
@@ -267,7 +270,7 @@ static void take_inputs(const struct acts *x, const struct panel_kind *kind, siz
         size_t at = (first + t) * blocks + block;
         memcpy(to->q[t], x->q + at * ACT_BLOCK, ACT_BLOCK);
         for (uint32_t i = 0; i < ACT_BLOCK; i += VECTOR)         /* the next block's */
-            _mm_prefetch((const char *)x->q + (at + 1) * ACT_BLOCK + i, _MM_HINT_T1);
+            _mm_prefetch((const char *)((uintptr_t)x->q + (at + 1) * ACT_BLOCK + i), _MM_HINT_T1);
         memcpy(to->d[t], x->d + at * ACT_SCALES, sizeof to->d[t]);
         input_sums(kind->fold, bias, x->sums + at * ACT_RUNS, &to->sums[t]);
     }
@@ -282,7 +285,8 @@ static void multiply_cell(const struct matrix *w, const struct panel_kind *kind,
     uint32_t passes = (p->tokens + AT_ONCE - 1) / AT_ONCE;
     for (uint32_t g = 0; g < groups; g++)
         panel_fill(w->type, cell + g * group_bytes, p->cell_blocks, &panels[g]);
-    p->ahead = (struct ahead){ .next = next, .end = next + bytes, .group_bytes = (groups - 1) * group_bytes,
+    p->ahead = (struct ahead){ .next = (uintptr_t)next, .end = (uintptr_t)next + bytes,
+                               .group_bytes = (groups - 1) * group_bytes,
                                .lines = (uint32_t)(bytes / VECTOR / (passes * RUNS)) + 1 };
     pass(kind->fold, p, panels, groups, r);
 }

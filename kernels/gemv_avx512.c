@@ -58,7 +58,7 @@ ALWAYS_INLINE void prefetch(const uint8_t *p, uint32_t vectors)
 {
     UNROLL
     for (uint32_t i = 0; i < vectors; i++)
-        fetch_line(p + PREFETCH_BYTES + i * VECTOR);
+        fetch_line((uintptr_t)p + PREFETCH_BYTES + i * VECTOR);
 }
 
 /* --- a cell of blocks of 32 ------------------------------------------------------------------------------------- */

@@ -8,8 +8,8 @@
  *   stored row      blocks as GGUF has them (blocks.h), or fp32, fp16, bf16 values.
  *   packed matrix   the backend's own arrangement of the same values, made once by pack().
  *   struct acts     quantised activations of a batch, one row per token (NV1 3.2).
- *   key tile        64 positions of one head, first the high limbs of all, then the low ones (NV1 3.3): in each part the
- *                   byte of (position j, dimension i) at ((i / 4) * 64 + j) * 4 + i % 4.
+ *   key tile        64 positions of one head, first the high limbs of all, then the low ones (NV1 3.3): in each part
+ *                   the byte of (position j, dimension i) at ((i / 4) * 64 + j) * 4 + i % 4.
  *   value tile      likewise, byte of (position j, dimension i) at ((j / 2) * width + i) * 2 + j % 2.
  *                   width = ops_head_width(D), D rounded up to 16; the added dimensions are zero and stay zero. Four
  *                   neighbours along the sum lie together, so that lanes are results and nothing is added across lanes.
@@ -45,11 +45,11 @@ static inline uint32_t ops_act_blocks(uint32_t cols) { return (cols + ACT_BLOCK 
 static inline uint32_t ops_act_group(enum tensor_type type) { return tensor_type_block_len(type) == 32 ? 32 : 256; }
 static inline uint32_t ops_head_width(uint32_t head_dim) { return (head_dim + 15u) & ~15u; }
 
-/* Activations of up to some number of tokens. q is zero from cols to blocks * 256. There is a scale for every 32 values;
- * where the group of NV1 3.2 is 256, its scale is written eight times. */
+/* Activations of up to some number of tokens. q is zero from cols to blocks * 256. There is a scale for every 32
+ * values; where the group of NV1 3.2 is 256, its scale is written eight times. */
 struct acts {
     uint32_t cols;               /* length of a row before padding */
-    uint32_t group;              /* values that share a scale, 32 or 256: ops_act_group() of the matrices that read it */
+    uint32_t group;              /* values that share a scale, 32 or 256: ops_act_group() of its readers */
     int8_t *q;                   /* (tokens, blocks * 256) */
     float *d;                    /* (tokens, blocks * 8) */
     int16_t *sums;               /* (tokens, blocks * 16): sum of q over each 16, for mins and for biased weights */
@@ -100,8 +100,8 @@ struct ops {
     /* NV1 6.6 in place: pairs of v[0 .. 2 * pairs) with cos, sin from cs[2 * i], cs[2 * i + 1]. */
     void (*rope)(float *v, const float *cs, uint32_t pairs);
 
-    /* NV1 7.2: H and L of one key tile for n queries (1..ATTN_QUERIES); q is (n, 2, width), high limbs and low limbs, zero
-     * from head_dim on. */
+    /* NV1 7.2: H and L of one key tile for n queries (1..ATTN_QUERIES); q is (n, 2, width), high limbs and low limbs,
+     * zero from head_dim on. */
     void (*attn_scores)(const int8_t *q, uint32_t n, const int8_t *key_tile, uint32_t width,
                         int32_t (*scores)[LIMBS][TILE]);
     /* NV1 7.2-7.3 for the first n positions of a tile (1..64). False: a score is not finite. */

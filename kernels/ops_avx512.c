@@ -37,8 +37,8 @@ static int32_t without_offset(const int8_t *q, uint32_t width)
     return -128 * total;
 }
 
-/* One limb of the keys of 16 * vectors positions: 128 * (high limb of the query) + (low one), for `count` queries. Keys become
- * unsigned by adding 128. */
+/* One limb of the keys of 16 * vectors positions: 128 * (high limb of the query) + (low one), for `count` queries. Keys
+ * become unsigned by adding 128. */
 ALWAYS_INLINE void scores_of(uint32_t count, uint32_t vectors, const int8_t *q, const int8_t *keys, uint32_t width,
                              const int32_t start[][LIMBS], int32_t *to)
 {
@@ -137,7 +137,8 @@ ALWAYS_INLINE void values_of(uint32_t count, uint32_t vectors, const struct attn
 }
 
 /* NV1 7.3: 16 dimensions per register, eight sums at a time where the width allows it. */
-void avx512_attn_values(const struct attn_tile *tiles, uint32_t n, const int8_t *value_tile, uint32_t width, int32_t *sums)
+void avx512_attn_values(const struct attn_tile *tiles, uint32_t n, const int8_t *value_tile, uint32_t width,
+                        int32_t *sums)
 {
     uint32_t i = 0;
     if (n == 1)

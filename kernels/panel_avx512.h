@@ -31,7 +31,7 @@ struct panel {
     _Alignas(64) uint8_t quads[PANEL_QUADS][PANEL_ROWS * 4];
     float d[8][PANEL_ROWS];              /* one per block of 32, or the first alone */
     float m[8][PANEL_ROWS];
-    int32_t scales[16][PANEL_ROWS];      /* LONGS: int32. WORDS: eight of int16 beside a zero, then four pairs times 8 */
+    int32_t scales[16][PANEL_ROWS];      /* int32; WORDS: eight of int16 beside a zero, then four pairs times 8 */
     int32_t mins[8][PANEL_ROWS];         /* pairs of int16 */
 };
 

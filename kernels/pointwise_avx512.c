@@ -1,5 +1,5 @@
-/* pointwise_avx512.c - softmax, gate and exponentials, 16 lanes at a time; equal to ops_ref.c in every byte. What is missing
- * at the end of an array is masked off.
+/* pointwise_avx512.c - softmax, gate and exponentials, 16 lanes at a time; equal to ops_ref.c in every byte. What is
+ * missing at the end of an array is masked off.
  *
  * Spec: NV1 2.1, 2.2, 2.6, 5.2, 7.2-7.4
  */
@@ -24,7 +24,7 @@ static __mmask16 not_finite(__m512 x)
     return _mm512_cmpeq_epi32_mask(_mm512_and_si512(_mm512_castps_si512(x), exponent), exponent);
 }
 
-/* --- NV1 2 --------------------------------------------------------------------------------------------------------- */
+/* --- NV1 2 -------------------------------------------------------------------------------------------------------- */
 
 static __m512 horner(const float *c, __m512 x)
 {
@@ -83,7 +83,7 @@ void avx512_exp_each(const float *x, uint32_t n, float *y)
     }
 }
 
-/* --- NV1 5.2 ------------------------------------------------------------------------------------------------------- */
+/* --- NV1 5.2 ------------------------------------------------------------------------------------------------------ */
 
 static __m512 silu_lanes(__m512 x)
 {
@@ -105,7 +105,7 @@ bool avx512_gate(const float *g, const float *u, uint32_t n, float *y)
     return bad == 0;
 }
 
-/* --- NV1 7 --------------------------------------------------------------------------------------------------------- */
+/* --- NV1 7 -------------------------------------------------------------------------------------------------------- */
 
 static __m512 limbs_joined(const int32_t *high, const int32_t *low)
 {

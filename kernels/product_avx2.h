@@ -1,6 +1,7 @@
 /* product_avx2.h - a matrix times some tokens by the kernel of dot_avx2.h: in which order are rows and tokens walked?
  *
- * One instance per type: KERNEL() makes the two functions of a struct dot, a table of them is what multiply() chooses from.
+ * One instance per type: KERNEL() makes the two functions of a struct dot, a table of them is what multiply()
+ * chooses from.
  *
  * Spec: NV1 4.1
  */

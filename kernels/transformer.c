@@ -1,5 +1,5 @@
-/* transformer.c - NV1 8: the forward pass of one ragged batch. Every step is spread over the pool by rows of the batch or of a
- * matrix. */
+/* transformer.c - NV1 8: the forward pass of one ragged batch. Every step is spread over the pool by rows of the
+ * batch or of a matrix. */
 #include "kernels/transformer.h"
 
 #include "kernels/attention.h"
@@ -59,11 +59,12 @@ static void multiply_item(void *ctx, uint32_t item)
 }
 
 /* Rows of a matrix per item: enough items that a slow thread does not hold up the others, few enough to be cheap, and a
- * share of the weights that stays in the second-level cache while the tokens of a prompt pass over it. A backend arranges
- * the inputs of a prompt anew for each item, hence larger ones then. */
+ * share of the weights that stays in the second-level cache while the tokens of a prompt pass over it. A backend
+ * arranges the inputs of a prompt anew for each item, hence larger ones then. */
 static uint32_t rows_per_item(const struct transformer *t, uint32_t rows, uint32_t tokens)
 {
-    uint32_t per = rows / (pool_threads(t->pool) * 4) + 1, most = tokens < 32 ? 64 : tokens < 128 ? 128 : 256;
+    uint32_t per = rows / (pool_threads(t->pool) * 4) + 1;
+    uint32_t most = tokens < 32 ? 64 : tokens < 128 ? 128 : 256;
     per = per > most ? most : per;
     uint32_t group = t->ops->group_rows;
     return (per + group - 1) / group * group;
@@ -145,8 +146,8 @@ static void remember_row(void *ctx, uint32_t i)
     }
 }
 
-/* Queries that read one key and value head are answered up to ATTN_QUERIES at a time: heads of a row, and where the group has
- * fewer, those of the next rows. Fewer at a time, if else there were not enough to do for every thread. */
+/* Queries that read one key and value head are answered up to ATTN_QUERIES at a time: heads of a row, and where the
+ * group has fewer, those of the next rows. Fewer at a time, if else there were not enough to do for every thread. */
 struct attend_shape {
     uint32_t rows, heads;        /* per item */
     uint32_t parts;              /* items per group of heads */
@@ -309,7 +310,8 @@ static struct acts acts_from(const struct acts *a, uint32_t first)
 void transformer_logits(struct transformer *t, uint32_t first, uint32_t n, float *logits)
 {
     ENSURE(first + n <= t->wanted_count);
-    struct both_acts from = { .of_32 = acts_from(&t->h_acts.of_32, first), .of_256 = acts_from(&t->h_acts.of_256, first) };
+    struct both_acts from = { .of_32 = acts_from(&t->h_acts.of_32, first),
+                              .of_256 = acts_from(&t->h_acts.of_256, first) };
     multiply(t, (struct product[]){ { &t->head, logits } }, 1, t->h + (size_t)first * t->model->config.dim, &from, n);
 }
 

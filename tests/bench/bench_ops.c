@@ -2,10 +2,10 @@
  *
  *     bench_ops [--backend NAME] [--threads N] [--type NAME] [--tokens N] [--mb N] [--pack]
  *
- * For every quantised type and 1, 8, 32 and 128 tokens (or N): bytes of packed weights and multiplications per second, spread
- * over a pool as the engine does it. Between the samples two probes run: reading memory as fast as it goes, and, on
- * x86 with VNNI, nothing but vpdpbusd on registers. The best sample of each is compared, so all of them saw the same
- * minute.
+ * For every quantised type and 1, 8, 32 and 128 tokens (or N): bytes of packed weights and multiplications per second,
+ * spread over a pool as the engine does it. Between the samples two probes run: reading memory as fast as it goes,
+ * and, on x86 with VNNI, nothing but vpdpbusd on registers. The best sample of each is compared, so all of them saw
+ * the same minute.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
