@@ -366,9 +366,10 @@ static void check_softmax(const struct ops *ops, struct rng *r)
             float dk[TILE], dv[TILE];
             struct attn_tile a, b;
             for (uint32_t j = 0; j < TILE; j++) {
-                scores[0][j] = (int32_t)rng_below(r, 1u << 25) - (1 << 24);
+                bool below = n % 3 == 0;                   /* all scores below 0: what is masked off must not win */
+                scores[0][j] = (int32_t)rng_below(r, 1u << 25) - (below ? 1 << 25 : 1 << 24);
                 scores[1][j] = (int32_t)rng_below(r, 1u << 25) - (1 << 24);
-                dk[j] = fabsf(input_value(r, j % 9 ? INPUT_ORDINARY : INPUT_TINY)) * scales[k];
+                dk[j] = fabsf(input_value(r, j % 9 || below ? INPUT_ORDINARY : INPUT_TINY)) * scales[k];
                 dv[j] = fabsf(input_value(r, k == 1 ? INPUT_TINY : INPUT_WIDE));
                 if (j >= n)
                     dk[j] = dv[j] = float_from_bits(0x7fc00000);       /* leftovers must not be looked at */
