@@ -40,7 +40,7 @@ summary=$scratch/summary
 tally_of node-01 run tally-tales "$question" --seed 42 2>"$summary" || die "the question was not answered: $(tail -n 1 "$summary")"
 cat "$summary"
 receipt=$(sed -n 's/.*receipt \([0-9a-f]\{12\}\).*/\1/p' "$summary")
-tally_of node-03 receipt "$receipt" >/dev/null 2>&1 || die "it was not the cheat that answered; try once more"
+holds node-03 "$receipt" || die "it was not the cheat that answered; try once more"
 
 say "signatures and sums of the receipt: both sides counted the same tokens, so all is in order"
 tally_of node-01 verify "$receipt" | tail -n 4

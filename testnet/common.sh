@@ -23,6 +23,15 @@ node_runs() {
 # One value of run.json, without a JSON tool: the file is ours, one key per line.
 run_value() { sed -n "s/^ *\"$2\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$(state)/$1/run.json" 2>/dev/null; }
 tally_of() { local n=$1; shift; "$bin/tally" -d "$(state)/$n" "$@"; }
+# holds NODE RECEIPT: the provider's half, which is signed a moment after the requester has the whole answer.
+holds() {
+    local i
+    for ((i = 0; i < 20; i++)); do
+        tally_of "$1" receipt "$2" >/dev/null 2>&1 && return
+        sleep 0.1
+    done
+    return 1
+}
 # HTTP status of a path at a node's endpoint, by bash alone.
 http_status() {
     local api=$1 path=$2 host port line

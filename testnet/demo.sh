@@ -32,11 +32,11 @@ receipt=$(sed -n 's/.*receipt \([0-9a-f]\{12\}\).*/\1/p' "$summary")
 
 say "the receipt as the requester holds it (node-01)"
 tally_of node-01 receipt "$receipt" || die "the requester does not hold the receipt"
-provider=""
+seller=$(tally_of node-01 receipt "$receipt" | sed -n 's/^provider \([0-9a-f]*\).*/\1/p') provider=""
 for n in $(nodes); do
-    [ "$n" != node-01 ] && tally_of "$n" receipt "$receipt" >/dev/null 2>&1 && provider=$n
+    [ "$(run_value "$n" id)" != "$seller" ] || provider=$n
 done
-[ -n "$provider" ] || die "no provider holds the other half"
+[ -n "$provider" ] && holds "$provider" "$receipt" || die "no provider holds the other half"
 say "the receipt as the provider holds it ($provider)"
 tally_of "$provider" receipt "$receipt"
 
