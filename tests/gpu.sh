@@ -197,7 +197,8 @@ case ${1:-} in
             case " $parts " in *" $part "*) ;; *) echo "no part \"$part\"; parts: $parts" >&2; exit 2 ;; esac
         done
         [ -n "$wanted" ] || { echo "--only what? parts: $parts" >&2; exit 2; } ;;
-    *) sed -n '2,9p' "$0"; exit 2 ;;
+    -h | --help) sed -n '2,${/^#/!q;s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+    *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 [ -n "${TM_GPU_MODEL:-}" ] || wanted=$(echo " $wanted " | sed 's/ file / /; s/ peers / /')

@@ -20,8 +20,9 @@ build=${TALLY_BUILD:-$root/build}
 die() { printf '%s\n' "$*" >&2; exit 1; }
 case ${1:-} in -h|--help|'') sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 command -v python3 >/dev/null || die "python3 is needed"
+[ -z "${PEERS:-}" ] || [ -d "$PEERS" ] || die "PEERS=$PEERS: no such folder"
 for program in node/tally tests/bench_memory; do
-    [ -x "$build/$program" ] || die "$build/$program is not there; build first"
+    [ -x "$build/$program" ] || die "$build/$program is not there: cmake -B build -G Ninja && cmake --build build"
 done
 # A session of its own: the kernel shares the processors between sessions first, and --alone is about all of this one.
 exec setsid --wait python3 "$root/tests/bench/engine.py" --build "$build" --peers "${PEERS:-}" "$@"

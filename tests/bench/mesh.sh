@@ -2,7 +2,7 @@
 # mesh.sh - measures a mesh of real nodes on this machine and prints the table of docs/benchmarks.md.
 #
 # usage: tests/bench/mesh.sh [--alone] [--quick] [--disk DIR] [--memory DIR] [join|overhead|wire|failover|verify|idle|parts]...
-#   nothing named: all of them, about four minutes
+#   nothing named: all of them, about five minutes
 #   --disk DIR    where ledgers lie for the rows "on disk" (default: build/bench-state)
 #   --memory DIR  where they lie for the rows "in memory" (default: /dev/shm/tally-bench)
 #   --alone       first of all: at real-time priority (needs root), but for join and idle; other work on the machine waits meanwhile
@@ -13,7 +13,7 @@ set -u
 build=${TALLY_BUILD:-$root/build}
 case ${1:-} in -h|--help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 command -v python3 >/dev/null || die "python3 is needed"
-[ -x "$build/node/tallyd" ] || die "$build/node/tallyd is not there; build first"
+[ -x "$build/node/tallyd" ] || die "$build/node/tallyd is not there: cmake -B build -G Ninja && cmake --build build"
 first=()
 if [ "${1:-}" = --alone ]; then
     shift
