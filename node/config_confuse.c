@@ -154,6 +154,8 @@ enum err config_load(struct config *c, const char *path, struct config_fault *wh
     reading.path = path;
     reading.failed = false;
     int rc = parse(cfg, text, keys, count);
+    if (rc != CFG_SUCCESS && !reading.failed)          /* on a key without a name libconfuse gives up and says nothing */
+        snprintf(why->text, sizeof why->text, "%s: a line is not \"key = value\"", path);
     cfg_free(cfg);
     free(text);
     return rc == CFG_SUCCESS && !reading.failed ? OK : ERR_CONFIG;

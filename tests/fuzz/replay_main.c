@@ -86,7 +86,8 @@ static int run_file(const char *path, unsigned mutations, uint8_t *buf, uint8_t 
     fclose(f);
     run(buf, size);
     uint64_t rng = size;
-    for (const char *p = path; *p; p++)
+    const char *name = strrchr(path, '/');       /* the same mutations in every clone */
+    for (const char *p = name ? name : path; *p; p++)
         rng = rng * 31 + (unsigned char)*p;
     for (unsigned i = 0; i < mutations; i++) {
         memcpy(work, buf, size);

@@ -68,6 +68,7 @@ static void refusals_name_file_line_and_wish(void **state)
         { "listen {", "ends inside \"listen {\"" },
         { "model \"m\" {\n path = \"/x\"\n", "ends inside \"model {\"" },
         { "model \"two words\" {\n}\n", "not a short name" },
+        { "api {\n key_file =\x18\"\"\n}\n", ": a line is not \"key = value\"" },
     };
     struct config c;
     struct config_fault why;
