@@ -1,7 +1,7 @@
 /* dot_avx512.h - the three instructions that the AVX-512 products are made of, in the order in which they are written.
  *
- * Not the intrinsics: around loops gcc 12 copies their accumulators between registers, which costs as much as the
- * products, and it gathers the prefetches of an unrolled block at its beginning, where a dozen of them fill the
+ * Not the intrinsics: around loops gcc 12 copies their accumulators between registers (docs/kernels.md has what that
+ * costs), and it gathers the prefetches of an unrolled block at its beginning, where a dozen of them fill the
  * queue to memory and the products wait. They are volatile for that order alone; what they read and write is in
  * registers.
  *

@@ -4,6 +4,8 @@
 #include <float.h>
 #include <math.h>
 
+#include "kernels/exact_series.h"
+
 /* x87 would compute in 80 bits and round twice: such a target cannot run NV1. */
 _Static_assert(FLT_EVAL_METHOD == 0, "NV1 needs every operation rounded to its own type (on 32-bit x86: -mfpmath=sse)");
 
@@ -49,8 +51,7 @@ static float power_of_two(float n)
 
 float exact_exp2(float x)
 {
-    static const float c[] = { 0x1p+0f,         0x1.62e43p-1f,  0x1.ebfbep-3f,   0x1.c6b08ep-5f,
-                               0x1.3b2ab6p-7f,  0x1.5d87fep-10f, 0x1.430912p-13f, 0x1.ffcbfcp-17f };
+    static const float c[] = EXACT_EXP2_SERIES;
     if (x < -126.0f)
         return 0.0f;
     if (x > 127.0f)
@@ -62,8 +63,7 @@ float exact_exp2(float x)
 
 float exact_exp(float x)
 {
-    static const float c[] = { 0x1p+0f,         0x1p+0f,         0x1p-1f,         0x1.555556p-3f,
-                               0x1.555556p-5f,  0x1.111112p-7f,  0x1.6c16c2p-10f, 0x1.a01a02p-13f };
+    static const float c[] = EXACT_EXP_SERIES;
     if (x < -87.0f)
         x = -87.0f;
     if (x > 88.0f)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernels/exact_math.h"
+#include "kernels/exact_series.h"
 #include "kernels/matmul_avx2.h"
 #include "kernels/packed_avx2.h"
 #include "kernels/unroll.h"
@@ -183,8 +184,7 @@ static __m256 power_of_two(__m256 n)
 
 static __m256 exp2_lanes(__m256 x)
 {
-    static const float c[] = { 0x1p+0f,         0x1.62e43p-1f,  0x1.ebfbep-3f,   0x1.c6b08ep-5f,
-                               0x1.3b2ab6p-7f,  0x1.5d87fep-10f, 0x1.430912p-13f, 0x1.ffcbfcp-17f };
+    static const float c[] = EXACT_EXP2_SERIES;
     __m256 below = _mm256_cmp_ps(x, _mm256_set1_ps(-126.0f), _CMP_LT_OQ);
     x = _mm256_max_ps(_mm256_min_ps(x, _mm256_set1_ps(127.0f)), _mm256_set1_ps(-126.0f));
     __m256 n = nearest(x);
@@ -194,8 +194,7 @@ static __m256 exp2_lanes(__m256 x)
 
 static __m256 exp_lanes(__m256 x)
 {
-    static const float c[] = { 0x1p+0f,        0x1p+0f,        0x1p-1f,         0x1.555556p-3f,
-                               0x1.555556p-5f, 0x1.111112p-7f, 0x1.6c16c2p-10f, 0x1.a01a02p-13f };
+    static const float c[] = EXACT_EXP_SERIES;
     x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-87.0f)), _mm256_set1_ps(88.0f));
     __m256 n = nearest(_mm256_mul_ps(x, _mm256_set1_ps(0x1.715476p+0f)));
     __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-0x1.63p-1f), x);

@@ -1,5 +1,8 @@
 /* ops_avx512.h - the operations of NV1 with AVX-512 and its dot product (VNNI); what does not weigh is borrowed from
  * AVX2. Only to be called where the processor has them (backend.c asks).
+ *
+ * Threads: pure.
+ * Spec:    as in ops.h
  */
 #ifndef TALLYMESH_KERNELS_OPS_AVX512_H
 #define TALLYMESH_KERNELS_OPS_AVX512_H

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kernels/exact_math.h"
+#include "kernels/exact_series.h"
 #include "kernels/ops_avx512.h"
 #include "kernels/unroll.h"
 
@@ -48,8 +49,7 @@ static __m512 power_of_two(__m512 n)
 
 static __m512 exp2_lanes(__m512 x)
 {
-    static const float c[] = { 0x1p+0f,         0x1.62e43p-1f,  0x1.ebfbep-3f,   0x1.c6b08ep-5f,
-                               0x1.3b2ab6p-7f,  0x1.5d87fep-10f, 0x1.430912p-13f, 0x1.ffcbfcp-17f };
+    static const float c[] = EXACT_EXP2_SERIES;
     __mmask16 there = _mm512_cmp_ps_mask(x, all(-126.0f), _CMP_NLT_UQ);
     x = _mm512_max_ps(_mm512_min_ps(x, all(127.0f)), all(-126.0f));
     __m512 n = nearest(x);
@@ -58,8 +58,7 @@ static __m512 exp2_lanes(__m512 x)
 
 static __m512 exp_lanes(__m512 x)
 {
-    static const float c[] = { 0x1p+0f,        0x1p+0f,        0x1p-1f,         0x1.555556p-3f,
-                               0x1.555556p-5f, 0x1.111112p-7f, 0x1.6c16c2p-10f, 0x1.a01a02p-13f };
+    static const float c[] = EXACT_EXP_SERIES;
     x = _mm512_min_ps(_mm512_max_ps(x, all(-87.0f)), all(88.0f));
     __m512 n = nearest(_mm512_mul_ps(x, all(0x1.715476p+0f)));
     __m512 r = _mm512_fmadd_ps(n, all(-0x1.63p-1f), x);

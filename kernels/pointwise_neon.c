@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernels/exact_math.h"
+#include "kernels/exact_series.h"
 #include "kernels/unroll.h"
 
 enum { LANES = 4 };
@@ -209,8 +210,7 @@ static float32x4_t power_of_two(int32x4_t n)
 
 static float32x4_t exp2_lanes(float32x4_t x)
 {
-    static const float c[] = { 0x1p+0f,         0x1.62e43p-1f,  0x1.ebfbep-3f,   0x1.c6b08ep-5f,
-                               0x1.3b2ab6p-7f,  0x1.5d87fep-10f, 0x1.430912p-13f, 0x1.ffcbfcp-17f };
+    static const float c[] = EXACT_EXP2_SERIES;
     uint32x4_t below = vcltq_f32(x, vdupq_n_f32(-126.0f));
     x = vmaxq_f32(vminq_f32(x, vdupq_n_f32(127.0f)), vdupq_n_f32(-126.0f));
     int32x4_t n = vcvtnq_s32_f32(x);
@@ -220,8 +220,7 @@ static float32x4_t exp2_lanes(float32x4_t x)
 
 static float32x4_t exp_lanes(float32x4_t x)
 {
-    static const float c[] = { 0x1p+0f,        0x1p+0f,        0x1p-1f,         0x1.555556p-3f,
-                               0x1.555556p-5f, 0x1.111112p-7f, 0x1.6c16c2p-10f, 0x1.a01a02p-13f };
+    static const float c[] = EXACT_EXP_SERIES;
     x = vminq_f32(vmaxq_f32(x, vdupq_n_f32(-87.0f)), vdupq_n_f32(88.0f));
     int32x4_t whole = vcvtnq_s32_f32(vmulq_f32(x, vdupq_n_f32(0x1.715476p+0f)));
     float32x4_t n = vcvtq_f32_s32(whole);

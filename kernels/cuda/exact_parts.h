@@ -6,6 +6,7 @@
 #define TALLYMESH_KERNELS_CUDA_EXACT_PARTS_H
 
 #include "kernels/cuda/prim.h"
+#include "kernels/exact_series.h"
 
 DEVICE bool is_finite(float x) { return (float_bits(x) & 0x7f800000u) != 0x7f800000u; }
 
@@ -25,8 +26,7 @@ DEVICE float power_of_two(float n) { return float_from_bits((uint32_t)(int_from_
 /* NV1 2.1; x is finite. */
 DEVICE float exact_exp2(float x)
 {
-    const float c[] = { 0x1p+0f,        0x1.62e43p-1f,   0x1.ebfbep-3f,   0x1.c6b08ep-5f,
-                        0x1.3b2ab6p-7f, 0x1.5d87fep-10f, 0x1.430912p-13f, 0x1.ffcbfcp-17f };
+    const float c[] = EXACT_EXP2_SERIES;
     if (x < -126.0f)
         return 0.0f;
     x = x > 127.0f ? 127.0f : x;
@@ -37,8 +37,7 @@ DEVICE float exact_exp2(float x)
 /* NV1 2.2; x is finite. */
 DEVICE float exact_exp(float x)
 {
-    const float c[] = { 0x1p+0f,        0x1p+0f,         0x1p-1f,         0x1.555556p-3f,
-                        0x1.555556p-5f, 0x1.111112p-7f,  0x1.6c16c2p-10f, 0x1.a01a02p-13f };
+    const float c[] = EXACT_EXP_SERIES;
     x = x < -87.0f ? -87.0f : x;
     x = x > 88.0f ? 88.0f : x;
     float n = float_rne(float_mul(x, 0x1.715476p+0f));
